@@ -1,0 +1,104 @@
+/**
+ * The command line: argv, environment, exit status and signals, and nothing else.
+ *
+ * @module
+ */
+import { run } from "@stricli/core";
+import { buildApp } from "./lib/commands/app.ts";
+import type { AmberContext, World } from "./lib/commands/context.ts";
+import { AmberError } from "./lib/errors.ts";
+import { Reporter } from "./lib/output/reporter.ts";
+import { version } from "./lib/version.ts";
+
+/** A second signal, or this long after the first, ends the process as it stands: the database rolls back. */
+const graceMs = 8_000;
+
+/** Runs one command; gives its exit status. */
+export async function main(args: string[]): Promise<number> {
+  const stop = new AbortController();
+  listenForSignals(stop);
+  const end = args.indexOf("--");
+  const world = worldOf((end < 0 ? args : args.slice(0, end)).includes("--json"), stop.signal);
+  // What a migration's code prints is no result: stdout is for ours.
+  console.log = console.info = console.debug = (...texts: unknown[]) => console.error(...texts);
+
+  let mistake: AmberError | undefined;
+  const app = buildApp(version, (error) => mistake = error);
+  const context: AmberContext & { process: { exitCode?: number | string | null } } = {
+    process: {
+      stdout: { write: world.stdout },
+      stderr: { write: (text: string) => text.trim() !== "" && world.stderr(text) },
+    },
+    world,
+    exit: 0,
+  };
+  await run(app, args.length === 0 ? ["--help"] : args, context as never);
+  if (mistake) {
+    return new Reporter(world, { json: world.json, colour: world.isColoured, redact: (text) => text }).error(mistake);
+  }
+  const status = Number(context.process.exitCode ?? 0);
+  return context.exit !== 0 ? context.exit : status === 0 ? 0 : status < 0 ? 2 : 1;
+}
+
+function worldOf(json: boolean, stop: AbortSignal): World {
+  const env = Deno.env.toObject();
+  const terminal = Deno.stdout.isTerminal();
+  return {
+    env,
+    readText: (path) => {
+      try {
+        return Deno.readTextFileSync(path);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
+        throw new AmberError("CONFIG_UNREADABLE", {
+          message: `Cannot read "${path}": ${error instanceof Error ? error.message : error}`,
+          cause: error,
+        });
+      }
+    },
+    stdout: (text) => writeAll(Deno.stdout, text),
+    stderr: (text) => writeAll(Deno.stderr, text),
+    isTerminal: Deno.stdin.isTerminal() && Deno.stderr.isTerminal(),
+    isColoured: env.NO_COLOR ? false : env.FORCE_COLOR ? true : terminal,
+    json,
+    ask: (question) => prompt(question),
+    now: () => new Date(),
+    by: `${env.USER ?? env.LOGNAME ?? "unknown"}@${hostname()}`,
+    stop,
+  };
+}
+
+/** Writes to the end; a reader that went away (`amber … | head`) is no failure. */
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+function listenForSignals(stop: AbortController): void {
+  const signals = { SIGTERM: "TERMINATED", SIGINT: "INTERRUPTED" } as const;
+  for (const [signal, code] of Object.entries(signals) as [keyof typeof signals, "TERMINATED" | "INTERRUPTED"][]) {
+    Deno.addSignalListener(signal, () => {
+      const error = new AmberError(code, {
+        message: `Stopped by ${signal}: what was not committed is rolled back`,
+        hint: "Run the same command again: it goes on from here.",
+      });
+      if (stop.signal.aborted) Deno.exit(error.exitStatus);
+      stop.abort(error);
+      setTimeout(() => Deno.exit(error.exitStatus), graceMs);
+    });
+  }
+}
+
+function hostname(): string {
+  try {
+    return Deno.hostname();
+  } catch {
+    return "localhost";
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

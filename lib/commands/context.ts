@@ -1,0 +1,112 @@
+import type { CommandContext } from "@stricli/core";
+import { type Config, type Flags, readConfig } from "../config.ts";
+import { parseDotenv } from "../dotenv.ts";
+import { AmberError } from "../errors.ts";
+import type { Outcome } from "../output/events.ts";
+import { Reporter, type Streams } from "../output/reporter.ts";
+import { redactor } from "../secrets.ts";
+
+/** The world outside, as cli.ts hands it in. */
+export interface World extends Streams {
+  env: Record<string, string | undefined>;
+  /** A file's text; undefined when there is none. */
+  readText(path: string): string | undefined;
+  /** Somebody can be asked. */
+  isTerminal: boolean;
+  isColoured: boolean;
+  json: boolean;
+  ask(question: string): string | null;
+  now: () => Date;
+  /** user@host */
+  by: string;
+  stop: AbortSignal;
+}
+
+/** What every command's function has as `this`. */
+export interface AmberContext extends CommandContext {
+  world: World;
+  exit: number;
+}
+
+/** Flags that every command takes. */
+export interface CommonFlags extends Omit<Flags, "snapshot"> {
+  json?: boolean;
+  envFile?: string;
+}
+
+/** What a command works with. */
+export interface Setting {
+  config: Config;
+  world: World;
+  reporter: Reporter;
+}
+
+/** Reads the configuration, does the command's work, reports how it ended; the exit status goes into the context. */
+export async function act(
+  context: AmberContext,
+  flags: CommonFlags,
+  work: (setting: Setting) => Promise<Outcome>,
+): Promise<void> {
+  const { world } = context;
+  let reporter = new Reporter(world, {
+    json: flags.json ?? world.json,
+    colour: world.isColoured,
+    redact: (text) => text,
+  });
+  try {
+    const config = configOf(flags, world);
+    reporter = reporter.hiding(redactor(config.secrets));
+    const outcome = await work({ config, world, reporter });
+    reporter.outcome(outcome);
+    context.exit = outcome.exit ?? 0;
+  } catch (error) {
+    context.exit = reporter.error(world.stop.aborted ? world.stop.reason : error);
+  }
+}
+
+function configOf(flags: CommonFlags, world: World): Config {
+  const file = flags.envFile ?? ".env";
+  const text = world.readText(file);
+  if (text === undefined && flags.envFile !== undefined) {
+    throw new AmberError("CONFIG_UNREADABLE", {
+      message: `Cannot read the environment file "${file}": there is no such file`,
+      hint: "Check --env-file.",
+    });
+  }
+  const dotenv = text === undefined ? undefined : parseDotenv(text, file);
+  return readConfig({ env: world.env, dotenv, dotenvFile: file, flags });
+}
+
+/**
+ * Shows what would be removed and asks. Without a terminal it takes `--yes`.
+ * @throws {AmberError} CONFIRMATION_NEEDED
+ */
+export function confirm(
+  world: World,
+  reporter: Reporter,
+  question: { what: string[]; ask: string; yes: boolean },
+): boolean {
+  if (question.yes) return true;
+  for (const line of question.what) reporter.event({ type: "note", message: line });
+  if (!world.isTerminal) {
+    throw new AmberError("CONFIRMATION_NEEDED", {
+      message: `${question.ask} Nobody can be asked here`,
+      hint: "Add --yes if that is what you want.",
+    });
+  }
+  return /^y(es)?$/i.test(world.ask(`${question.ask} [y/N]`) ?? "");
+}
+
+/** What stories want to know of the run. */
+export function runOptions({ config, world, reporter }: Setting, version: string) {
+  return {
+    database: config.database,
+    migrations: config.migrations.value,
+    waitMs: config.waitMs,
+    by: world.by,
+    amber: version,
+    now: world.now,
+    stop: world.stop,
+    report: (event: Parameters<Reporter["event"]>[0]) => reporter.event(event),
+  };
+}

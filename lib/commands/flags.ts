@@ -1,0 +1,60 @@
+/** Flags that every command takes, as the command line library wants them described. */
+export const commonFlags = {
+  url: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "database, instead of DATABASE_URL (a password typed here shows in the process list)",
+    placeholder: "URL",
+  },
+  migrations: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "folder of migrations (default: migrations)",
+    placeholder: "DIR",
+  },
+  data: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "folder of the app's data (default: data)",
+    placeholder: "DIR",
+  },
+  envFile: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "file with variables (default: .env)",
+    placeholder: "FILE",
+  },
+  wait: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "longest wait for database and lock, e.g. 30s",
+    placeholder: "TIME",
+  },
+  json: { kind: "boolean", optional: true, withNegated: false, brief: "one JSON object a line, for programs" },
+} as const;
+
+export const commonAliases = { u: "url", d: "migrations" } as const;
+
+/** `--plan`, and `--dry-run` for those who know that word. */
+export const planFlags = {
+  plan: { kind: "boolean", optional: true, withNegated: false, brief: "show what would be done, and stop" },
+  dryRun: { kind: "boolean", optional: true, withNegated: false, brief: "the same as --plan" },
+} as const;
+
+export interface PlanFlags {
+  plan?: boolean;
+  dryRun?: boolean;
+}
+
+export const yesFlag = { yes: { kind: "boolean", optional: true, withNegated: false, brief: "do not ask" } } as const;
+
+/** A whole number from 1. */
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new SyntaxError(`"${text}" is not a whole number from 1`);
+  return Number(text);
+}

@@ -1,0 +1,114 @@
+import { AmberError } from "../errors.ts";
+import type { Outcome } from "../output/events.ts";
+import { planLines } from "../output/human.ts";
+import { migrate, type MigrateOptions, type MigrateResult } from "../stories/migrate.ts";
+import { version } from "../version.ts";
+import { act, type AmberContext, type CommonFlags, confirm, runOptions, type Setting } from "./context.ts";
+import type { PlanFlags } from "./flags.ts";
+import { migrateInWorker } from "./migrate_in_worker.ts";
+
+export interface MigrateFlags extends CommonFlags, PlanFlags {
+  check?: boolean;
+  back?: number;
+  oneTransaction?: boolean;
+  allowLate?: boolean;
+  snapshot?: string;
+  fake?: boolean;
+  fakeInitial?: boolean;
+  accept?: string;
+  yes?: boolean;
+}
+
+export async function run(this: AmberContext, flags: MigrateFlags, target?: string): Promise<void> {
+  await act(this, flags, async (setting) => {
+    refuseContradictions(flags, target);
+    const options: MigrateOptions = {
+      ...runOptions(setting, version),
+      target,
+      back: flags.back,
+      plan: flags.plan || flags.dryRun,
+      oneTransaction: flags.oneTransaction,
+      allowLate: flags.allowLate,
+    };
+    if (flags.check) return await (await import("./check.ts")).checkOutcome(setting, flags.allowLate);
+    if (flags.accept !== undefined) return await acceptOutcome(flags.accept, options);
+    if (flags.fake) return await fakeOutcome(options, flags, setting);
+    const recorded = flags.fakeInitial
+      ? (await (await import("../stories/record.ts")).fakeInitial(options)).recorded
+      : [];
+    const result = options.database.engine === "sqlite" && !options.plan
+      ? await migrateInWorker(options)
+      : await migrate(options);
+    return migrateOutcome(result, recorded);
+  });
+}
+
+/** What is shown when a migration run has ended well. */
+export function migrateOutcome(result: MigrateResult, recorded: readonly string[] = []): Outcome {
+  const { applied, unapplied, planned, snapshot } = result;
+  const done = [
+    ...(recorded.length > 0 ? [`${recorded.length} recorded without running: ${recorded.join(", ")}`] : []),
+    ...(applied.length > 0 ? [`${applied.length} applied`] : []),
+    ...(unapplied.length > 0 ? [`${unapplied.length} undone`] : []),
+  ];
+  const lines = planned
+    ? planned.length === 0 ? ["Nothing to do."] : ["Plan:", ...planLines(planned)]
+    : [done.length === 0 ? "Nothing to do." : `Done: ${done.join(", ")}.`];
+  return {
+    result: { applied, unapplied, recorded, ...(planned ? { planned } : {}), ...(snapshot ? { snapshot } : {}) },
+    lines,
+  };
+}
+
+async function acceptOutcome(name: string, options: MigrateOptions): Promise<Outcome> {
+  const { accept } = await import("../stories/record.ts");
+  const { accepted, changed } = await accept(name, options);
+  const verb = options.plan ? "Would accept" : "Accepted";
+  return {
+    result: { accepted, changed },
+    lines: [
+      changed
+        ? `${verb} "${accepted}" as it is now. Nothing was run.`
+        : `Nothing to do: "${accepted}" is as it was recorded.`,
+    ],
+  };
+}
+
+async function fakeOutcome(
+  options: MigrateOptions,
+  flags: MigrateFlags,
+  { world, reporter }: Setting,
+): Promise<Outcome> {
+  const { fake } = await import("../stories/record.ts");
+  const { recorded, unrecorded } = await fake(options, (names) =>
+    Promise.resolve(confirm(world, reporter, {
+      what: names.map((name) => `takes "${name}" out of the history; its tables stay as they are`),
+      ask: `Take ${names.length} migration${names.length === 1 ? "" : "s"} out of the history?`,
+      yes: flags.yes ?? false,
+    })));
+  const verb = options.plan ? "would be " : "";
+  const lines = [
+    ...recorded.map((name) => `  ${verb}recorded  ${name}`),
+    ...unrecorded.map((name) => `  ${verb}taken out  ${name}`),
+  ];
+  return {
+    result: { recorded, unrecorded },
+    lines: lines.length > 0 ? [...lines, "Nothing was run."] : ["Nothing to do."],
+  };
+}
+
+function refuseContradictions(flags: MigrateFlags, target: string | undefined): void {
+  const refuse = (message: string) => {
+    throw new AmberError("USAGE", { message, hint: "amber migrate --help" });
+  };
+  if (flags.back !== undefined && target !== undefined) refuse("Cannot go to a target and --back at once");
+  const modes = [
+    flags.fake && "--fake",
+    flags.fakeInitial && "--fake-initial",
+    flags.accept !== undefined && "--accept",
+    flags.check && "--check",
+  ].filter(Boolean);
+  if (modes.length > 1) refuse(`Cannot do ${modes.join(" and ")} at once`);
+  if (modes.length > 0 && flags.back !== undefined) refuse(`Cannot use --back with ${modes[0]}`);
+  if (flags.accept !== undefined && target !== undefined) refuse("Cannot use --accept with a target");
+}

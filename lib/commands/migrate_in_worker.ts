@@ -1,0 +1,50 @@
+import { AmberError, type ErrorCode } from "../errors.ts";
+import type { MigrateEvent, MigrateOptions, MigrateResult } from "../stories/migrate.ts";
+import { usualStart } from "../stories/usual_start.ts";
+
+/** Options that a worker can be sent. */
+export type PlainOptions = Omit<MigrateOptions, "now" | "report" | "stop" | "beforeRisky">;
+
+export type WorkerMessage =
+  | { type: "event"; event: MigrateEvent }
+  | { type: "result"; result: MigrateResult }
+  | { type: "error"; code: ErrorCode; message: string; where?: string; hint?: string; detail?: string; stack?: string };
+
+/** How long a worker may take to roll back after a signal. A synchronous statement hears nothing: the journal undoes it. */
+const graceMs = 3_000;
+
+/**
+ * Migrates a SQLite database in a worker, because a running SQLite statement would keep this thread from hearing a
+ * signal (8 s were seen). The usual start, with nothing to do, needs no worker.
+ */
+export async function migrateInWorker(options: MigrateOptions): Promise<MigrateResult> {
+  if (await usualStart(options)) return { applied: [], unapplied: [] };
+  const { now: _now, report, stop, beforeRisky: _before, ...plain } = options;
+  const worker = new Worker(new URL("./migrate_worker.ts", import.meta.url), { type: "module" });
+  try {
+    return await new Promise<MigrateResult>((resolve, reject) => {
+      worker.onmessage = ({ data }: MessageEvent<WorkerMessage>) => {
+        if (data.type === "event") report(data.event);
+        else if (data.type === "result") resolve(data.result);
+        else reject(toError(data));
+      };
+      worker.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(event.message));
+      };
+      stop.addEventListener("abort", () => {
+        worker.postMessage({ stop: (stop.reason as AmberError).code });
+        setTimeout(() => reject(stop.reason), graceMs);
+      }, { once: true });
+      worker.postMessage({ options: plain satisfies PlainOptions });
+    });
+  } finally {
+    worker.terminate();
+  }
+}
+
+function toError(data: Extract<WorkerMessage, { type: "error" }>): Error {
+  const { code, message, where, hint, detail, stack } = data;
+  if (code !== "UNEXPECTED") return new AmberError(code, { message, where, hint, detail });
+  return Object.assign(new Error(message), { stack });
+}

@@ -1,0 +1,237 @@
+import { type DatabaseAddress, parseDatabaseUrl, postgresFromParts } from "./database_url.ts";
+import { parseDuration } from "./duration.ts";
+import { AmberError } from "./errors.ts";
+
+const partVariables = ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SSLMODE"] as const;
+const databaseVariables = ["DATABASE_URL", ...partVariables, "DB_PATH"] as const;
+const otherVariables = [
+  "AMBER_PRODUCTION",
+  "PLASH_PRODUCTION",
+  "AMBER_DATA",
+  "AMBER_MIGRATIONS",
+  "AMBER_SNAPSHOT_BEFORE_MIGRATE",
+] as const;
+const snapshotModes = ["never", "risky", "always"] as const;
+
+export type Variable = typeof databaseVariables[number] | typeof otherVariables[number];
+export type SnapshotMode = typeof snapshotModes[number];
+
+/** What was typed on the command line instead of a variable. */
+export interface Flags {
+  url?: string;
+  data?: string;
+  migrations?: string;
+  snapshot?: string;
+  wait?: string; // a duration; has no variable
+}
+
+const flagNames: Partial<Record<Variable, keyof Flags>> = {
+  DATABASE_URL: "url",
+  AMBER_DATA: "data",
+  AMBER_MIGRATIONS: "migrations",
+  AMBER_SNAPSHOT_BEFORE_MIGRATE: "snapshot",
+};
+
+const defaults: Partial<Record<Variable, string>> = {
+  AMBER_DATA: "data",
+  AMBER_MIGRATIONS: "migrations",
+  AMBER_SNAPSHOT_BEFORE_MIGRATE: "risky",
+};
+
+export interface ConfigInput {
+  env: Record<string, string | undefined>;
+  dotenv?: Map<string, string>;
+  dotenvFile?: string; // its name, to be shown as a source; default ".env"
+  flags: Flags;
+}
+
+/** A value and where it comes from: a flag (`--url`), `environment`, the name of the `.env` file, or `default`. */
+export interface Setting<T = string> {
+  value: T;
+  source: string;
+}
+
+/** One line of `amber status`. */
+export interface ShownSetting {
+  variable: Variable;
+  shown: string; // no secret; "" when it is not set and has no default
+  source: string; // as in Setting
+}
+
+export interface Config {
+  database: DatabaseAddress;
+  databaseSource: { source: string; variable: "DATABASE_URL" | "DB_HOST" | "DB_PATH" };
+  production: boolean;
+  data: Setting;
+  migrations: Setting;
+  snapshotBeforeMigrate: Setting<SnapshotMode>;
+  waitMs?: number; // absent: as long as the command waits by itself
+  settings: ShownSetting[];
+  secrets: string[]; // for redactor(); also the ones of places that another one beats
+}
+
+/** One place that values come from; `source` is absent for the command line, where every value has its own flag. */
+interface Level {
+  source?: string;
+  values: Partial<Record<Variable, string>>;
+}
+
+/** The database, and the variables of the one level that named it. */
+interface Found {
+  database: DatabaseAddress;
+  databaseSource: Config["databaseSource"];
+  used: readonly Variable[];
+  level?: Level; // absent: the default
+}
+
+/**
+ * Decides every value: a flag beats the environment, the environment beats `.env`, `.env` beats the default. For the
+ * database the highest of these that names any of its variables decides alone: no address is put together from two
+ * places, and half of one never ends in an empty SQLite file. What comes back is frozen.
+ *
+ * @throws {AmberError} CONFIG_EMPTY, CONFIG_INCOMPLETE, CONFIG_VALUE, and what parseDatabaseUrl() throws; USAGE for
+ * `--wait`. All name the variable and its source, none a value that may be a secret.
+ */
+export function readConfig({ env, dotenv, dotenvFile = ".env", flags }: ConfigInput): Config {
+  const levels: Level[] = [
+    { values: valuesFrom((name) => flagNames[name] && flags[flagNames[name]]) },
+    { source: "environment", values: valuesFrom((name) => env[name]) },
+    { source: dotenvFile, values: valuesFrom((name) => dotenv?.get(name)) },
+  ];
+  const take = (name: Variable) => find(levels, name) ?? { value: defaults[name] ?? "", source: "default" };
+  const data = take("AMBER_DATA");
+  const snapshot = take("AMBER_SNAPSHOT_BEFORE_MIGRATE");
+  const snapshotMode = snapshotModes.find((mode) => mode === snapshot.value);
+  if (snapshotMode === undefined) {
+    const name = label("AMBER_SNAPSHOT_BEFORE_MIGRATE", snapshot.source);
+    throw new AmberError("CONFIG_VALUE", { message: `Cannot use ${name}: it is none of ${snapshotModes.join(", ")}` });
+  }
+  const amber = find(levels, "AMBER_PRODUCTION")?.value;
+  const plash = find(levels, "PLASH_PRODUCTION")?.value;
+  const isDeclared = [amber, plash].some((value) => value !== undefined && value !== "0");
+  const found = findDatabase(levels, isDeclared ? `${data.value.replace(/\/+$/, "")}/prod.db` : "local.db");
+  return freeze({
+    database: found.database,
+    databaseSource: found.databaseSource,
+    production: isDeclared || (amber !== "0" && isElsewhere(found.database)),
+    data,
+    migrations: take("AMBER_MIGRATIONS"),
+    snapshotBeforeMigrate: { value: snapshotMode, source: snapshot.source },
+    waitMs: flags.wait === undefined ? undefined : parseDuration(flags.wait),
+    settings: showSettings(levels, found),
+    secrets: listSecrets(levels, found.database),
+  });
+}
+
+function valuesFrom(get: (name: Variable) => string | undefined): Level["values"] {
+  const pairs = [...databaseVariables, ...otherVariables].map((name) => [name, get(name)] as const);
+  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
+}
+
+function find(levels: Level[], name: Variable): Setting | undefined {
+  const level = levels.find(({ values }) => values[name] !== undefined);
+  return level && { value: readFilled(level, name), source: sourceOf(level, name) };
+}
+
+function readFilled(level: Level, name: Variable): string {
+  const value = level.values[name] ?? "";
+  if (name === "DB_PASSWORD" ? value !== "" : value.trim() !== "") return value;
+  throw new AmberError("CONFIG_EMPTY", {
+    message: `Cannot use ${label(name, sourceOf(level, name))}: it is set but empty`,
+    hint: "Unset it or give it a value: an empty one is usually a secret that did not arrive.",
+  });
+}
+
+function findDatabase(levels: Level[], standardPath: string): Found {
+  const level = levels.find(({ values }) => databaseVariables.some((name) => values[name] !== undefined));
+  if (level === undefined) {
+    const databaseSource = { source: "default", variable: "DB_PATH" } as const;
+    return { database: { engine: "sqlite", path: standardPath }, databaseSource, used: [] };
+  }
+  const set = databaseVariables.filter((name) => level.values[name] !== undefined);
+  const values = Object.fromEntries(set.map((name) => [name, readFilled(level, name)])) as Level["values"];
+  const source = sourceOf(level, "DATABASE_URL");
+
+  if (values.DATABASE_URL !== undefined) {
+    const database = parseDatabaseUrl(values.DATABASE_URL, label("DATABASE_URL", source));
+    return { database, databaseSource: { source, variable: "DATABASE_URL" }, used: ["DATABASE_URL"], level };
+  }
+  if (values.DB_PATH !== undefined) {
+    const database = { engine: "sqlite", path: checkPath(values.DB_PATH, set, source) } as const;
+    return { database, databaseSource: { source, variable: "DB_PATH" }, used: ["DB_PATH"], level };
+  }
+  const { DB_HOST: host, DB_NAME: name, DB_USER: user } = values;
+  if (host === undefined || name === undefined || user === undefined) {
+    const missing = (["DB_HOST", "DB_NAME", "DB_USER"] as const).filter((needed) => values[needed] === undefined);
+    throw new AmberError("CONFIG_INCOMPLETE", {
+      message: `Cannot put together a Postgres address from ${set.join(", ")} (${source}): no ${missing.join(", no ")}`,
+      hint: "Set DB_HOST, DB_NAME and DB_USER in the same place, or DATABASE_URL instead of all of them.",
+    });
+  }
+  const { DB_PORT: port, DB_PASSWORD: password, DB_SSLMODE: sslmode } = values;
+  const database = postgresFromParts({ host, port, name, user, password, sslmode }, source);
+  return { database, databaseSource: { source, variable: "DB_HOST" }, used: partVariables, level };
+}
+
+/** A path is taken exactly as it is, but must be one: what is no path may be a secret in the wrong variable. */
+function checkPath(path: string, set: Variable[], source: string): string {
+  const others = set.filter((name) => name !== "DB_PATH");
+  const fail = (reason: string, hint: string) =>
+    new AmberError("CONFIG_VALUE", { message: `Cannot use ${label("DB_PATH", source)}: ${reason}`, hint });
+  if (others.length > 0) {
+    throw fail(`${others.join(", ")} are set there too`, "Keep DB_PATH for SQLite, or the others for Postgres.");
+  }
+  if (path === ":memory:") throw fail('":memory:" does not last', "Name a file.");
+  if (path.includes("\0")) throw fail("it holds a NUL byte", "Name a file.");
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(path)) throw fail("it holds a URL", "Set DATABASE_URL to it instead.");
+  return path;
+}
+
+/** Whether a database is on another machine: a Postgres reached neither over loopback nor over a socket. */
+function isElsewhere(database: DatabaseAddress): boolean {
+  if (database.engine === "sqlite" || database.host.startsWith("/")) return false;
+  return !/^(localhost|[^/]+\.localhost|127(\.\d{1,3}){3}|::1|0:0:0:0:0:0:0:1)$/i.test(database.host);
+}
+
+function showSettings(levels: Level[], { database, used, level: deciding }: Found): ShownSetting[] {
+  const standard = { ...defaults };
+  if (deciding === undefined && database.engine === "sqlite") standard.DB_PATH = database.path;
+  if (used === partVariables) Object.assign(standard, { DB_PORT: "5432", DB_SSLMODE: "prefer" });
+  return [...databaseVariables, ...otherVariables].map((variable) => {
+    const level = levels.find(({ values }) => values[variable] !== undefined);
+    if (level === undefined) return { variable, shown: standard[variable] ?? "", source: "default" };
+    const isOther = otherVariables.some((name) => name === variable);
+    const isUsed = isOther || (level === deciding && used.includes(variable));
+    const shown = isUsed ? hide(variable, level.values[variable]!, database) : "(not used)";
+    return { variable, shown, source: sourceOf(level, variable) };
+  });
+}
+
+function hide(variable: Variable, value: string, database: DatabaseAddress): string {
+  if (variable === "DB_PASSWORD") return "***";
+  return variable === "DATABASE_URL" && database.engine === "postgres" ? "postgres://***" : value;
+}
+
+function listSecrets(levels: Level[], database: DatabaseAddress): string[] {
+  const urls = levels.map(({ values }) => values.DATABASE_URL?.replace(/[\r\n]+$/, ""));
+  const passwords = levels.map(({ values }) => values.DB_PASSWORD);
+  if (database.engine === "postgres") passwords.push(database.password);
+  const encoded = passwords.map((password) => password && encodeURIComponent(password.toWellFormed()));
+  if (database.engine === "postgres") passwords.push(database.passwordAsWritten);
+  // The URL of a SQLite file is no secret, and masking it would hide where the data are.
+  const secretUrls = urls.filter((url) => url && !/^(sqlite3?|file):/i.test(url));
+  return [...new Set([...secretUrls, ...passwords, ...encoded])].filter((text): text is string => Boolean(text));
+}
+
+function sourceOf(level: Level, name: Variable): string {
+  return level.source ?? `--${flagNames[name]}`;
+}
+
+function label(name: Variable, source: string): string {
+  return source.startsWith("--") ? source : `${name} (${source})`;
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === "object") freeze(part);
+  return Object.freeze(value);
+}

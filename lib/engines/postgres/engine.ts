@@ -1,0 +1,288 @@
+import { type PostgresAddress, where } from "../../database_url.ts";
+import { AmberError } from "../../errors.ts";
+import {
+  type Engine,
+  type LockRequest,
+  type OpenOptions,
+  quoteName,
+  type Row,
+  type Runnable,
+  StatementFailure,
+  type Value,
+} from "../engine.ts";
+import { BlockerWatch, describe } from "./blockers.ts";
+import { connect } from "./connect.ts";
+import { type Connection, ConnectionLost } from "./connection.ts";
+import { type HeldLock, heldSql, keyName, takeLock } from "./lock.ts";
+import { settleUnfinished } from "./unfinished.ts";
+
+const historyTable = "amber_migrations";
+/** How long a statement that stops others may wait for its lock before it lets the others pass. */
+const shortLockMs = 2_000;
+/** Statements on their way to the server at once: hides the network's delay, bounds what an error leaves behind. */
+const windowSize = 64;
+
+const hello = `select pg_catalog.current_schema() as schema, pg_catalog.current_setting('server_version') as version,
+  pg_catalog.current_setting('server_version_num')::int as number, pg_catalog.pg_backend_pid() as pid,
+  pg_catalog.hashtextextended(pg_catalog.current_database() || '/' || pg_catalog.current_schema() || '/${historyTable}', 0)::text as key`;
+
+/** Postgres 13 to 18, direct or behind a transaction pooler. */
+export class PostgresEngine implements Engine {
+  readonly dialect = "postgres";
+  readonly where: string;
+  readonly history: string;
+  readonly version: string;
+  /** Behind a pooler the pid of the greeting is not that of the server process. */
+  #first: Connection;
+  #work?: Connection;
+  #held?: HeldLock;
+  #workPid?: number;
+  #inTransaction = false;
+  readonly #serverVersion: number;
+  readonly #key: bigint;
+  readonly #watch: BlockerWatch;
+
+  private constructor(
+    private readonly address: PostgresAddress,
+    private readonly options: OpenOptions,
+    first: Connection,
+    facts: Row,
+  ) {
+    this.#first = first;
+    this.where = where(address, { reached: true });
+    if (facts.schema === null || facts.schema === undefined) {
+      throw new AmberError("DATABASE_FORBIDDEN", {
+        message: "Cannot use the database: no schema of the search_path exists or may be used by this role",
+        where: this.where,
+        hint: "create schema …, or set search_path, e.g. in the URL: ?options=-c%20search_path%3Dapp",
+      });
+    }
+    this.history = `${quoteName(String(facts.schema))}.${historyTable}`;
+    this.version = String(facts.version);
+    this.#serverVersion = Number(facts.number);
+    this.#key = BigInt(String(facts.key));
+    this.#watch = new BlockerWatch(address, options.report);
+  }
+
+  static async open(address: PostgresAddress, options: OpenOptions): Promise<PostgresEngine> {
+    const { connection, rows } = await connect(address, {
+      ...options,
+      applicationName: label(address, `amber ${options.by}`),
+      hello,
+    });
+    try {
+      return new PostgresEngine(address, options, connection, rows[0] ?? {});
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  async query(sql: string, params: readonly Value[] = []): Promise<Row[]> {
+    return await this.#connection().query(sql, params).catch((error) => this.#fail(error));
+  }
+
+  async run(statements: readonly Runnable[]): Promise<void> {
+    const connection = this.#connection();
+    const sent: { index: number; done: Promise<unknown> }[] = [];
+    const send = (index: number, text: string) => {
+      const done = connection.query(text);
+      done.catch(() => {}); // seen below, in order; what follows the first failure is only its echo
+      sent.push({ index, done });
+    };
+    const settleOldest = async () => {
+      const { index, done } = sent.shift()!;
+      try {
+        await done;
+      } catch (error) {
+        if (error instanceof StatementFailure) error.index = index;
+        throw error;
+      }
+    };
+    let lockWait: Runnable["lockWait"] = "none"; // as begin() leaves it
+    this.#watch.start(() => this.#workPid);
+    try {
+      for (const [index, statement] of statements.entries()) {
+        this.options.stop.throwIfAborted();
+        const wanted = statement.lockWait ?? "none";
+        if (this.#inTransaction && wanted !== lockWait && wanted !== "own") {
+          send(index, `set local lock_timeout = ${wanted === "short" ? shortLockMs : 0}`);
+          lockWait = wanted;
+        }
+        if (statement.data !== undefined) {
+          while (sent.length > 0) await settleOldest();
+          await connection.copyIn(statement.text, statement.data).catch((error) => {
+            if (error instanceof StatementFailure) error.index = index;
+            throw error;
+          });
+        } else send(index, statement.text);
+        while (sent.length >= windowSize) await settleOldest();
+      }
+      while (sent.length > 0) await settleOldest();
+    } catch (error) {
+      if (
+        error instanceof StatementFailure && error.code === "55P03" && this.#workPid !== undefined &&
+        this.#watch.latest.length > 0
+      ) {
+        this.options.report({
+          type: "note",
+          message: `gave up a lock after ${shortLockMs / 1000} s so that others can go on; it was held by ${
+            describe(this.#watch.latest)
+          }`,
+        });
+      }
+      return this.#fail(error);
+    } finally {
+      this.#watch.stop();
+    }
+  }
+
+  async lock(request: LockRequest): Promise<void> {
+    if (this.#held) return;
+    this.#held = await takeLock(this.#first, this.#key, request, {
+      ...this.options,
+      serverVersion: this.#serverVersion,
+      where: this.where,
+    }).catch((error) => this.#fail(error));
+    const name = `amber work ${keyName(this.#key)}`;
+    const opened = await connect(this.address, {
+      ...this.options,
+      waitMs: Math.max(this.options.waitMs, 5_000),
+      create: false,
+      applicationName: label(this.address, name),
+      hello: "select pg_catalog.pg_backend_pid() as pid",
+    });
+    this.#work = opened.connection;
+    await settleUnfinished(this.#work, name, {
+      ...this.options,
+      waitMs: request.waitMs ?? 60_000,
+      where: this.where,
+    }).catch((error) => this.#fail(error));
+  }
+
+  async unlock(): Promise<void> {
+    await this.rollback();
+    await this.#watch.close();
+    await this.#work?.close();
+    this.#work = undefined;
+    if (this.#held) await this.#first.query("rollback").catch(() => {}); // lost: then the lock is gone as well
+    this.#held = undefined;
+  }
+
+  async begin(): Promise<{ changed: boolean }> {
+    if (this.#inTransaction) return { changed: false };
+    const settings = [
+      "begin isolation level read committed",
+      "set local lock_timeout = 0",
+      "set local idle_in_transaction_session_timeout = 0",
+      "set local standard_conforming_strings = on", // what the splitter reads by
+      // The server notices the death of a client while a statement runs.
+      ...(this.#serverVersion >= 140000 ? ["set local client_connection_check_interval = '2s'"] : []),
+      "select pg_catalog.pg_backend_pid() as pid",
+    ];
+    const [row] = await this.query(settings.join("; "));
+    this.#workPid = Number(row?.pid);
+    this.#inTransaction = true;
+    return { changed: false };
+  }
+
+  lockHeldSql(): string {
+    return this.#held ? heldSql(this.#held) : "true";
+  }
+
+  async commit(): Promise<void> {
+    try {
+      await this.query("commit");
+    } finally {
+      this.#inTransaction = false;
+      this.#workPid = undefined;
+    }
+  }
+
+  async rollback(): Promise<void> {
+    if (!this.#inTransaction) return;
+    this.#inTransaction = false;
+    this.#workPid = undefined;
+    await this.#connection().query("rollback").catch(() => {}); // lost: the server rolls back by itself
+  }
+
+  /** Inside the migration's own transaction, so that a pooler's next client finds a clean session. */
+  async reset(): Promise<void> {
+    await this.query("reset session authorization; reset role; reset all");
+  }
+
+  /**
+   * Outside a transaction: makes sure that no `lock_timeout` or `statement_timeout` of the role cuts off a concurrent
+   * build, which would leave an invalid index. `release` undoes it. Behind a pooler a SET would leak to other clients.
+   *
+   * @throws {AmberError} DATABASE_POOLED
+   */
+  async withoutTimeouts<T>(work: () => Promise<T>): Promise<T> {
+    const rows = await this.query(
+      "select name, setting from pg_catalog.pg_settings where name in ('lock_timeout', 'statement_timeout') and setting <> '0'",
+    );
+    if (rows.length > 0 && await this.isPooled()) {
+      const names = rows.map((row) => row.name).join(" and ");
+      throw new AmberError("DATABASE_POOLED", {
+        message:
+          `Cannot run a statement outside a transaction: ${names} is set for this role, and a pooler stands before the server`,
+        where: this.where,
+        hint: rows.map((row) => `alter role ${quoteName(this.address.user)} set ${row.name} = 0;`).join(" ") +
+          " Or connect to the server directly.",
+      });
+    }
+    for (const row of rows) await this.query(`set ${row.name} = 0`);
+    const [row] = await this.query("select pg_catalog.pg_backend_pid() as pid");
+    this.#workPid = Number(row?.pid);
+    try {
+      return await work();
+    } finally {
+      this.#workPid = undefined;
+      for (const row of rows) await this.#connection().query(`reset ${row.name}`).catch(() => {}); // the session may be gone
+    }
+  }
+
+  /** Whether a pooler hands out server processes: its greeting names a process of its own making. */
+  async isPooled(): Promise<boolean> {
+    return await this.#connection().isPooled();
+  }
+
+  /** Who blocked the work just now, for messages. */
+  blockers(): string {
+    return describe(this.#watch.latest);
+  }
+
+  // deno-lint-ignore require-await
+  async cancel(): Promise<void> {
+    this.#work?.cancel();
+  }
+
+  async close(): Promise<void> {
+    await this.unlock();
+    await this.#first.close();
+  }
+
+  #connection(): Connection {
+    return this.#work ?? this.#first;
+  }
+
+  #fail(error: unknown): never {
+    if (error instanceof ConnectionLost || (error instanceof StatementFailure && /^57P0[123]/.test(error.code ?? ""))) {
+      throw new AmberError("DATABASE_LOST", {
+        message: `Cannot go on: ${
+          error instanceof StatementFailure ? error.message : "the connection to the database was lost"
+        }`,
+        where: this.where,
+        hint: "What was not committed is rolled back. Run the same command again.",
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+/** The user's own application_name stays visible in front of ours; Postgres keeps 63 bytes. */
+function label(address: PostgresAddress, name: string): string {
+  const own = address.applicationName ? `${address.applicationName.slice(0, 30)} ` : "";
+  return `${own}${name}`.slice(0, 63);
+}

@@ -1,0 +1,272 @@
+import { DatabaseSync } from "node:sqlite";
+import type { SqliteAddress } from "../../database_url.ts";
+import { AmberError } from "../../errors.ts";
+import {
+  type Engine,
+  type LockRequest,
+  type OpenOptions,
+  type Row,
+  type Runnable,
+  StatementFailure,
+  type Value,
+} from "../engine.ts";
+import { sleep } from "../sleep.ts";
+import { errorOffset } from "./error_offset.ts";
+import { type LockFile, takeLockFile } from "./lock_file.ts";
+import { openDatabase, openToLook, pathFailure } from "./open.ts";
+
+/** How long a runner waits for others before it gives up; one of them may be taking a snapshot. */
+const patienceMs = 600_000;
+const busy = new Set([5, 6]); // SQLITE_BUSY, SQLITE_LOCKED
+const aboutTheFile = new Set([10, 11, 13, 14, 26]); // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
+
+/** A SQLite database through node:sqlite. Everything it does is synchronous: see stories/migrate_worker.ts. */
+export class SqliteEngine implements Engine {
+  readonly dialect = "sqlite";
+  readonly where: string;
+  readonly history = "main.amber_migrations";
+  readonly version: string;
+  #database?: DatabaseSync;
+  #settled: () => boolean = () => true;
+  #inTransaction = false;
+  #foreignKeys = false;
+  #lockFile?: LockFile;
+  #patienceMs = patienceMs;
+  /** `data_version` when the history was last known; undefined: unknown. */
+  #seen?: number;
+
+  private constructor(private readonly address: SqliteAddress, private readonly options: OpenOptions) {
+    this.where = `sqlite ${address.path}`;
+    this.version = new DatabaseSync(":memory:").prepare("select sqlite_version() as v").get()!.v as string;
+    if (options.readOnly) {
+      this.#look();
+    } else {
+      this.#database = openDatabase(address.path, options.create);
+    }
+  }
+
+  // deno-lint-ignore require-await
+  static async open(address: SqliteAddress, options: OpenOptions): Promise<SqliteEngine> {
+    return new SqliteEngine(address, options);
+  }
+
+  async query(sql: string, params: readonly Value[] = []): Promise<Row[]> {
+    for (let attempt = 0;; attempt++) {
+      const rows = await this.#patiently("the database", () => all(this.#database!, sql, params));
+      if (this.#settled()) return rows;
+      if (attempt === 10) {
+        throw new AmberError("DATABASE_UNREADABLE", {
+          message: `Cannot read the database "${this.address.path}": it changes while it is read`,
+          where: this.where,
+          hint: "Run this once more.",
+        });
+      }
+      this.#database!.close();
+      this.#look();
+    }
+  }
+
+  async run(statements: readonly Runnable[]): Promise<void> {
+    for (const [index, { text }] of statements.entries()) {
+      if (index % 256 === 255) await sleep(0, this.options.stop); // lets a signal's message in
+      try {
+        if (this.#inTransaction) drain(this.#database!, text, []);
+        else await this.#patiently("the database", () => drain(this.#database!, text, []));
+      } catch (error) {
+        const failed = toFailure(error, this.address.path, text, this.#database!);
+        if (failed instanceof StatementFailure) failed.index = index;
+        throw failed;
+      }
+    }
+  }
+
+  async lock(request: LockRequest): Promise<void> {
+    this.#patienceMs = request.waitMs ?? patienceMs;
+    if (request.journaled && !this.#lockFile) {
+      this.#lockFile = await takeLockFile(`${this.address.path}.amber-lock`, this.#patienceMs, this.options);
+    }
+    await this.begin();
+  }
+
+  async unlock(): Promise<void> {
+    await this.rollback();
+    this.#lockFile?.release();
+    this.#lockFile = undefined;
+  }
+
+  async begin({ foreignKeys = false } = {}): Promise<{ changed: boolean }> {
+    if (this.#inTransaction) {
+      if (foreignKeys === this.#foreignKeys) return { changed: false };
+      await this.rollback(); // the pragma does nothing inside a transaction
+    }
+    if (foreignKeys !== this.#foreignKeys) {
+      await this.#patiently(
+        "the database",
+        () => drain(this.#database!, `pragma foreign_keys = ${foreignKeys ? "on" : "off"}`, []),
+      );
+      this.#foreignKeys = foreignKeys;
+    }
+    await this.#patiently("the database's write lock", () => drain(this.#database!, "begin immediate", []));
+    this.#inTransaction = true;
+    const version = Number(all(this.#database!, "pragma data_version", [])[0]!.data_version);
+    const changed = version !== this.#seen;
+    this.#seen = version;
+    return { changed };
+  }
+
+  lockHeldSql(): string {
+    return "true";
+  }
+
+  async commit({ reopen = false } = {}): Promise<void> {
+    // In rollback mode readers can hold up a commit; the transaction stays open meanwhile.
+    await this.#patiently("readers of the database", () => drain(this.#database!, "commit", []));
+    this.#inTransaction = false;
+    if (reopen) this.#reopen();
+  }
+
+  // deno-lint-ignore require-await
+  async rollback(): Promise<void> {
+    if (!this.#inTransaction) return;
+    this.#inTransaction = false;
+    try {
+      drain(this.#database!, "rollback", []);
+    } catch {
+      // SQLite had rolled back by itself: disk full, RAISE(ROLLBACK)
+    }
+  }
+
+  async reset(): Promise<void> {
+    // a connection's settings go when commit() reopens it
+  }
+
+  async withoutTimeouts<T>(work: () => Promise<T>): Promise<T> {
+    return await work();
+  }
+
+  // deno-lint-ignore require-await
+  async isPooled(): Promise<boolean> {
+    return false;
+  }
+
+  blockers(): string {
+    return "";
+  }
+
+  async cancel(): Promise<void> {
+    // nothing can be asked of a synchronous statement; the process ends and the journal rolls it back
+  }
+
+  async close(): Promise<void> {
+    await this.unlock();
+    this.#database?.close();
+    this.#database = undefined;
+  }
+
+  /** Opens it to look only. An empty file is an empty database, a missing one is unknown. */
+  #look(): void {
+    const looked = openToLook(this.address.path);
+    this.#database = looked?.database ?? new DatabaseSync(":memory:");
+    this.#settled = looked?.settled ?? (() => true);
+  }
+
+  #reopen(): void {
+    this.#database!.close();
+    this.#database = openDatabase(this.address.path, false);
+    this.#foreignKeys = false;
+    this.#seen = undefined;
+  }
+
+  /** Tries again while somebody else has the database locked. Polled in random steps: fair, and never starved by SQLite's back-off. */
+  async #patiently<T>(what: string, work: () => T): Promise<T> {
+    const started = performance.now();
+    let told = started - 4_000;
+    for (;;) {
+      try {
+        return work();
+      } catch (error) {
+        if (!isBusy(error)) throw toFailure(error, this.address.path);
+        this.options.stop.throwIfAborted();
+        const elapsedMs = performance.now() - started;
+        if (elapsedMs >= this.#patienceMs) {
+          throw new AmberError("LOCK_HELD", {
+            message: `Cannot go on: somebody else has held ${what} for ${Math.round(elapsedMs / 1000)} s`,
+            where: this.where,
+            hint: "Which program has the file open? `fuser FILE` tells. A longer --wait waits longer.",
+            cause: error,
+          });
+        }
+        if (performance.now() - told > 5_000) {
+          told = performance.now();
+          this.options.report({
+            type: "waiting",
+            message: `waiting for ${what}: somebody else is writing`,
+            remainingSeconds: Math.ceil((this.#patienceMs - elapsedMs) / 1000),
+          });
+        }
+      }
+      await sleep(1 + Math.random() * 15, this.options.stop);
+    }
+  }
+}
+
+function all(database: DatabaseSync, sql: string, params: readonly Value[]): Row[] {
+  const statement = database.prepare(sql);
+  statement.setReadBigInts(true);
+  const rows = statement.all(...params.map(toSqlite)) as Row[];
+  for (const row of rows) {
+    for (const name in row) {
+      const value = row[name];
+      if (typeof value === "bigint" && value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER) {
+        row[name] = Number(value);
+      }
+    }
+  }
+  return rows;
+}
+
+/** Runs to the end without keeping rows. */
+function drain(database: DatabaseSync, sql: string, params: readonly Value[]): void {
+  const statement = database.prepare(sql);
+  if (statement.columns().length === 0) {
+    statement.run(...params.map(toSqlite));
+    return;
+  }
+  statement.setReadBigInts(true);
+  for (const _row of statement.iterate(...params.map(toSqlite))) {
+    /* a SELECT may call functions: every row is made */
+  }
+}
+
+/** JS numbers bind as REAL; a whole one is meant as an INTEGER. */
+function toSqlite(value: Value): string | number | bigint | null | Uint8Array {
+  if (typeof value === "boolean") return value ? 1n : 0n;
+  if (typeof value === "number" && Number.isSafeInteger(value)) return BigInt(value);
+  return value;
+}
+
+function isBusy(error: unknown): boolean {
+  const { errcode, message } = error as { errcode?: number; message?: string };
+  return errcode === undefined ? /database (table )?is locked/.test(message ?? "") : busy.has(errcode & 0xff);
+}
+
+function toFailure(error: unknown, path: string, text?: string, database?: DatabaseSync): unknown {
+  const { errcode, message } = error as { errcode?: number; message?: string };
+  if (message === undefined || error instanceof AmberError || error instanceof StatementFailure) return error;
+  if (errcode !== undefined && (errcode & 0xff) === 8) {
+    return new AmberError("DATABASE_PATH", {
+      message: `Cannot write to the database "${path}": ${message}`,
+      where: path,
+      hint: "May this user write the file and its folder? Is the disk mounted read-only?",
+      cause: error,
+    });
+  }
+  if (errcode !== undefined && aboutTheFile.has(errcode & 0xff)) return pathFailure(path, error);
+  return new StatementFailure(message, {
+    code: errcode === undefined ? undefined : `SQLITE ${errcode}`,
+    offset: text === undefined || database === undefined ? undefined : errorOffset(message, text, (part) => {
+      database.prepare(part);
+    }),
+    cause: error,
+  });
+}

@@ -1,0 +1,179 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { AmberError } from "../errors.ts";
+import { type Engine, type Row, StatementFailure, type Value } from "../engines/engine.ts";
+import { type BatchOptions, type Checkpoint, runBatch } from "./batch.ts";
+import { sha256 } from "./digest.ts";
+import type { Dialect } from "./lexer.ts";
+import { declaredDepends, decode, type MigrationFile } from "./migration.ts";
+import * as pg from "./postgres_facts.ts";
+import * as lite from "./sqlite_facts.ts";
+import { type RebuildOptions, rebuildTable } from "./sqlite_rebuild.ts";
+import { split, type Statement } from "./splitter.ts";
+
+/** What a TypeScript migration is handed: `export async function up(db: MigrationDatabase)`. */
+export interface MigrationDatabase {
+  readonly engine: Dialect;
+  /**
+   * Runs SQL: several statements, or one with parameters (`$1`, `$2` on both engines). On SQLite whole numbers are bound
+   * as INTEGER. BEGIN and COMMIT are refused in a migration that is one transaction anyway.
+   */
+  exec(sql: string, params?: readonly Value[]): Promise<void>;
+  /** Rows of one statement, as objects. Integers over 2^53 are bigint on SQLite and strings on Postgres. */
+  query<T extends Row = Row>(sql: string, params?: readonly Value[]): Promise<T[]>;
+  /**
+   * Walks over a table in order of a unique key, some rows at a time, for backfills of millions of rows. In a migration
+   * with `export const atomic = false` each round is a transaction of its own that keeps how far it came: killed, it goes
+   * on there.
+   */
+  batch(options: BatchOptions, work: (rows: Row[]) => void | Promise<void>): Promise<void>;
+  /** SQLite: gives a table another definition and keeps its rows, indexes, triggers, views and AUTOINCREMENT counter. */
+  rebuild(options: RebuildOptions): Promise<void>;
+}
+
+/** A TypeScript or JavaScript migration, loaded. */
+export interface CodeModule {
+  up(db: MigrationDatabase): void | Promise<void>;
+  down?(db: MigrationDatabase): void | Promise<void>;
+  /** false: not one transaction; started again from its beginning after a kill, batches from where they stood. */
+  atomic: boolean;
+  /** Tables that may lose rows. */
+  rows: string[];
+}
+
+/**
+ * Imports a migration's code, which runs what stands at its top level.
+ *
+ * @throws {AmberError} MIGRATION_MALFORMED when it does not parse, throws, imports what is not there or has no `up`.
+ */
+export async function loadCode(file: MigrationFile): Promise<CodeModule> {
+  const fail = (why: string, hint: string, cause?: unknown, where = file.path): never => {
+    throw new AmberError("MIGRATION_MALFORMED", { message: `Cannot load "${file.path}": ${why}`, where, hint, cause });
+  };
+  // The hash in the address: a long-lived process that reads an edited file must not get the old module.
+  const url = `${pathToFileURL(resolve(file.path)).href}?${(await sha256(file.bytes)).slice(0, 16)}`;
+  let module: Record<string, unknown>;
+  try {
+    module = await import(url);
+  } catch (cause) {
+    const text = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]!.replaceAll(url, file.path);
+    return fail(
+      text,
+      "Mend the file. It may import node: modules, npm packages of the project and files beside it.",
+      cause,
+      placeIn(cause, file),
+    );
+  }
+  if (typeof module.up !== "function") {
+    fail("it exports no function `up`", 'export async function up(db) { await db.exec("…"); }');
+  }
+  if (module.down !== undefined && typeof module.down !== "function") {
+    fail("its `down` is not a function", "export async function down(db) { … }");
+  }
+  const declared = declaredDepends(decode(file), "code") ?? [];
+  const actual = module.depends ?? [];
+  if (!Array.isArray(actual) || actual.join() !== declared.join()) {
+    fail("its `depends` is not a plain list of names", 'Write it out: export const depends = ["0001_initial"];');
+  }
+  const rows = module.rows ?? [];
+  if (!Array.isArray(rows)) fail("its `rows` is not a list of table names", 'export const rows = ["name"];');
+  return {
+    up: module.up as CodeModule["up"],
+    down: module.down as CodeModule["down"],
+    atomic: module.atomic !== false,
+    rows: rows as string[],
+  };
+}
+
+/** The text that a code migration's checksum is made of: plain line ends, no byte-order mark, no space at line ends. */
+export function codeText(file: MigrationFile): string {
+  return decode(file).replace(/^\ufeff/, "").replace(/\r\n?/g, "\n").replace(/[ \t]+$/gm, "").trim();
+}
+
+/**
+ * What a code migration works with.
+ *
+ * @param checkpoint Where batches keep how far they came; absent in a migration that is one transaction.
+ * @param executed Filled with the statements that run, each text once, for the SQLite guard.
+ */
+export function migrationDatabase(
+  engine: Engine,
+  file: MigrationFile,
+  { checkpoint, executed }: { checkpoint?: Checkpoint; executed: Map<string, Statement> },
+): MigrationDatabase {
+  let batches = 0;
+  const atomic = checkpoint === undefined;
+  const database: MigrationDatabase = {
+    engine: engine.dialect,
+    async exec(sql, params = []) {
+      const { statements } = split(sql, engine.dialect);
+      for (const statement of statements) {
+        executed.set(statement.text, statement);
+        const word = engine.dialect === "postgres" ? pg.transactionWord(statement) : lite.transactionWord(statement);
+        if (word !== undefined) {
+          throw new AmberError("CODE_FAILED", {
+            message: `Cannot run "${file.path}": it says ${word.toUpperCase()}, and amber begins and commits by itself`,
+            where: file.path,
+            hint: "Leave it out. For rounds of their own: export const atomic = false; and db.batch(…)",
+          });
+        }
+      }
+      if (params.length > 0) {
+        await database.query(sql, params);
+        return;
+      }
+      await engine.run(statements.map(({ text, data }) => ({ text, data, lockWait: "none" as const })));
+    },
+    async query<T extends Row>(sql: string, params: readonly Value[] = []) {
+      if (engine.dialect === "sqlite" && !executed.has(sql)) {
+        for (const statement of split(sql, "sqlite").statements) executed.set(sql, statement);
+      }
+      return await engine.query(numbered(sql, engine.dialect), params) as T[];
+    },
+    batch: (options, work) => runBatch(engine, options, work, atomic ? undefined : { ...checkpoint, index: batches++ }),
+    rebuild: (options) => rebuildTable(engine, options),
+  };
+  return database;
+}
+
+/** An error that a migration's code threw, with the line in the file. */
+export function codeFailure(error: unknown, file: MigrationFile, name: string, aftermath: string): AmberError {
+  if (error instanceof AmberError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new AmberError("CODE_FAILED", {
+    message: `Cannot apply "${name}": ${message}`,
+    where: placeIn(error, file),
+    detail: error instanceof StatementFailure
+      ? [
+        `database: ${message}`,
+        ...(error.detail ? [`detail: ${error.detail}`] : []),
+        ...(error.hint ? [`its hint: ${error.hint}`] : []),
+      ].join("\n")
+      : undefined,
+    hint: `${aftermath} Mend the file and run the same command again.`,
+    cause: error,
+  });
+}
+
+/** `$1` is a parameter's number on SQLite as well, where it would otherwise be a name. */
+function numbered(sql: string, dialect: Dialect): string {
+  if (dialect === "postgres" || !/\$\d/.test(sql)) return sql;
+  const statement = split(sql, dialect).statements[0];
+  if (!statement) return sql;
+  let out = "";
+  let at = 0;
+  for (const token of statement.tokens) {
+    const text = statement.text.slice(token.start, token.end);
+    if (token.kind !== "variable" || !/^\$\d+$/.test(text)) continue;
+    out += `${statement.text.slice(at, token.start)}?${text.slice(1)}`;
+    at = token.end;
+  }
+  return out + statement.text.slice(at);
+}
+
+function placeIn(error: unknown, file: MigrationFile): string {
+  const stack = error instanceof Error ? `${error.message}\n${error.stack ?? ""}` : "";
+  const base = file.path.split("/").at(-1)!.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const match = new RegExp(`${base}(?:\\?[0-9a-f]{16})?:(\\d+):(\\d+)`).exec(stack);
+  return match ? `${file.path}:${match[1]}:${match[2]}` : file.path;
+}

@@ -1,0 +1,224 @@
+import { AmberError } from "../errors.ts";
+import { type Engine, StatementFailure } from "../engines/engine.ts";
+import { isLockFailure, rowOf, type Runner, runScript } from "./apply.ts";
+import { codeFailure, migrationDatabase } from "./code.ts";
+import { deleteRow, updateRow, writeRow } from "./history.ts";
+import type { HistoryRow } from "./history_row.ts";
+import { type Begun, clearAway, noteBefore, outcome } from "./outside.ts";
+import type { Prepared } from "./prepare.ts";
+import { prefixHash, type Script, type Unit } from "./script.ts";
+import { positionOf, type Statement } from "./splitter.ts";
+import { guardAfter, guardBefore } from "./sqlite_guard.ts";
+
+/**
+ * Runs one step that cannot be one transaction: statement by statement, the history row keeping how many are done. Killed
+ * anywhere, the next run goes on behind the last one that was done. The caller has no transaction open.
+ *
+ * @throws {AmberError} STATEMENT_FAILED, STATEMENT_UNCERTAIN, MIGRATION_DRIFT, DATABASE_POOLED, LOCK_LOST
+ */
+export async function applyJournaled(step: Prepared, runner: Runner): Promise<void> {
+  const started = performance.now();
+  const row = await begin(step, runner);
+  if (step.script) await runUnits(step, step.script, row, runner);
+  else await runRounds(step, runner);
+  await transaction(runner.engine, async () => {
+    if (step.direction === "down") await deleteRow(runner.engine, step.name);
+    else {
+      const { name: _name, ...fields } = rowOf(step, runner, performance.now() - started);
+      await updateRow(runner.engine, step.name, fields);
+    }
+  });
+}
+
+/** Writes the row `running` or `reverting`, or takes up the one that a killed run left. */
+async function begin(step: Prepared, runner: Runner): Promise<HistoryRow> {
+  const state = step.direction === "up" ? "running" : "reverting";
+  if (step.row?.state === state) {
+    await refuseChangedPrefix(step, step.row);
+    return step.row;
+  }
+  const fresh: HistoryRow = { ...rowOf(step, runner, 0), state, done: 0, doneHash: await prefixHash([], 0) };
+  await transaction(runner.engine, async () => {
+    if (step.direction === "up") await writeRow(runner.engine, fresh);
+    else {await updateRow(runner.engine, step.name, {
+        state,
+        done: 0,
+        doneHash: fresh.doneHash,
+        begun: null,
+        checkpoint: null,
+      });}
+  });
+  return fresh;
+}
+
+/** What was done already must still stand in the file as it was run. */
+async function refuseChangedPrefix(step: Prepared, row: HistoryRow): Promise<void> {
+  if (!step.script || row.doneHash === null) return;
+  if (await prefixHash(step.script.statements, row.done) === row.doneHash) return;
+  throw new AmberError("MIGRATION_DRIFT", {
+    message: `Cannot go on with "${step.name}": its first ${row.done} statements are done, and they have changed since`,
+    where: step.path,
+    hint:
+      `Put these ${row.done} back as they were; what follows them may be mended. Or, if they are right as they are: amber migrate --accept ${step.name}`,
+  });
+}
+
+async function runUnits(step: Prepared, script: Script, row: HistoryRow, runner: Runner): Promise<void> {
+  const { engine } = runner;
+  let begun = row.begun === null ? undefined : JSON.parse(row.begun) as Begun;
+  if (script.settings.length > 0 && await engine.isPooled()) {
+    throw new AmberError("DATABASE_POOLED", {
+      message:
+        `Cannot run "${step.name}": it changes session settings outside a transaction, and a pooler would hand them to other clients`,
+      where: step.path,
+      hint: "Connect to the server directly, or take the SET out (alter role … set …).",
+    });
+  }
+  // The session of the killed run is gone, and its settings with it.
+  for (const index of script.settings.filter((index) => index < row.done)) {
+    await engine.run([{ text: script.statements[index]!.text }]);
+  }
+  for (const unit of script.units) {
+    if (unit.from < row.done) continue;
+    const after = {
+      done: unit.from + unit.count,
+      doneHash: await prefixHash(script.statements, unit.from + unit.count),
+      begun: null,
+    };
+    if (unit.outside) {
+      const known = begun?.statement === unit.from ? begun : undefined;
+      if (!known || await settle(step, unit, known, runner) === "again") {
+        await runOutside(step, script, unit, known, runner);
+      }
+      begun = undefined;
+      await transaction(engine, () => updateRow(engine, step.name, after));
+    } else {
+      await runInside(step, script, unit, runner, after);
+    }
+  }
+  if (script.settings.length > 0) await engine.reset();
+}
+
+/** A unit with a transaction of its own, in which the journal advances too. */
+async function runInside(
+  step: Prepared,
+  script: Script,
+  unit: Unit,
+  runner: Runner,
+  after: Partial<HistoryRow>,
+): Promise<void> {
+  const { engine } = runner;
+  await engine.begin({ foreignKeys: script.foreignKeys });
+  try {
+    const statements = unit.run.map(({ index }) => script.statements[index]!);
+    const guard = engine.dialect === "sqlite"
+      ? await guardBefore(engine, { statements, additive: script.additive, rows: script.rows })
+      : undefined;
+    await runScript(step, script, unit.run, engine, stopped(unit));
+    if (guard) await guardAfter(engine, guard, { name: step.name, path: step.path });
+    await updateRow(engine, step.name, after);
+    await engine.commit();
+  } catch (error) {
+    await engine.rollback();
+    throw error;
+  }
+}
+
+async function runOutside(
+  step: Prepared,
+  script: Script,
+  unit: Unit,
+  known: Begun | undefined,
+  runner: Runner,
+): Promise<void> {
+  const { engine } = runner;
+  const outside = unit.outside!;
+  if (engine.dialect === "postgres") {
+    for (const name of await clearAway(engine, outside, known)) {
+      runner.report({ type: "note", message: `dropped the invalid index ${name} that an earlier try left` });
+    }
+    const begun = await noteBefore(engine, outside, unit.from);
+    await transaction(engine, () => updateRow(engine, step.name, { begun: JSON.stringify(begun) }));
+  }
+  try {
+    await engine.withoutTimeouts(() => runScript(step, script, unit.run, engine, stopped(unit)));
+  } catch (error) {
+    // The database said no, so nothing is in doubt: the next run begins with this statement.
+    const refused = error instanceof AmberError && error.cause instanceof StatementFailure && !isCutOff(error.cause);
+    if (refused && engine.dialect === "postgres") {
+      await transaction(engine, () => updateRow(engine, step.name, { begun: null }));
+    }
+    throw error;
+  }
+}
+
+/** What a killed run left of this statement: nothing to do any more, or to be run again. */
+async function settle(step: Prepared, unit: Unit, begun: Begun, runner: Runner): Promise<"done" | "again"> {
+  const found = await outcome(runner.engine, unit.outside!, begun);
+  if (found !== "unknown") return found;
+  const script = step.script!;
+  const { line, column } = positionOf(script.text, script.statements[unit.from]!.offset);
+  throw new AmberError("STATEMENT_UNCERTAIN", {
+    message: `Cannot go on with "${step.name}": a run was killed during statement ${
+      unit.from + 1
+    }, and nobody can tell whether it took effect`,
+    where: `${step.path}:${line}:${column}`,
+    hint:
+      `Look (amber dbshell). If it did not, or may run twice: amber migrate --accept ${step.name}, then amber migrate. ` +
+      "If it did: take the statement out of the file first, then the same two commands.",
+  });
+}
+
+/** Code with `atomic = false`: it commits by itself, round by round. */
+async function runRounds(step: Prepared, runner: Runner): Promise<void> {
+  const { engine } = runner;
+  const executed = new Map<string, Statement>();
+  const checkpoint = {
+    read: async () => {
+      const [row] = await engine.query(
+        `select checkpoint from ${engine.history} where name = '${step.name.replaceAll("'", "''")}'`,
+      );
+      return JSON.parse(String(row?.checkpoint ?? "{}")) as Record<string, string>;
+    },
+    write: (keys: Record<string, string>) => updateRow(engine, step.name, { checkpoint: JSON.stringify(keys) }),
+  };
+  const work = step.direction === "up" ? step.code!.up : step.code!.down!;
+  try {
+    await work(migrationDatabase(engine, step.file!, { checkpoint, executed }));
+  } catch (error) {
+    await engine.rollback();
+    if (isLockFailure(error)) throw error;
+    throw codeFailure(
+      error,
+      step.file!,
+      step.name,
+      "What it committed stays; the next run starts it again, batches go on where they stood.",
+    );
+  }
+  await engine.rollback();
+}
+
+async function transaction<T>(engine: Engine, work: () => Promise<T>): Promise<T> {
+  await engine.begin();
+  try {
+    const result = await work();
+    await engine.commit();
+    return result;
+  } catch (error) {
+    await engine.rollback();
+    throw error;
+  }
+}
+
+/** Cancelled or terminated: the statement may or may not have left something. */
+function isCutOff(failure: StatementFailure): boolean {
+  return /^57/.test(failure.code ?? "");
+}
+
+function stopped(unit: Unit): string {
+  return unit.from === 0
+    ? "Nothing of this migration was done; earlier ones stay."
+    : `The first ${unit.from} statement${
+      unit.from === 1 ? " of this migration is" : "s of this migration are"
+    } done and stay; the next run goes on behind.`;
+}

@@ -1,0 +1,14 @@
+import type { MigrateEvent } from "../stories/migrate.ts";
+
+/** Everything that a story can report while it works. */
+export type Event = MigrateEvent;
+
+/** What a command ends with: facts for programs, lines for people. */
+export interface Outcome {
+  /** The fields of the last JSON line, beside `type: "result"`. */
+  result: Record<string, unknown>;
+  /** What a person reads on stdout. */
+  lines: string[];
+  /** Exit status; default 0. */
+  exit?: number;
+}

@@ -1,0 +1,82 @@
+import { formatDuration } from "../duration.ts";
+import type { AmberError } from "../errors.ts";
+import type { PlannedStep } from "../stories/migrate.ts";
+import type { Event } from "./events.ts";
+
+/** Paint for a terminal; without colour it leaves a text as it is. */
+export interface Paint {
+  (text: string, colour: "red" | "green" | "yellow" | "dim" | "bold"): string;
+}
+
+const codes = { red: 31, green: 32, yellow: 33, dim: 2, bold: 1 } as const;
+
+export function paint(isColoured: boolean): Paint {
+  return (text, colour) => (isColoured ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text);
+}
+
+/** One event as a line, and whether it is a result (stdout) or news on the way (stderr). */
+export function eventText(event: Event, colour: Paint): { text: string; stream: "stdout" | "stderr" } | undefined {
+  switch (event.type) {
+    case "start":
+      return {
+        text: colour(`amber: ${event.database}, migrations from ${event.migrations} (${event.files})`, "dim"),
+        stream: "stderr",
+      };
+    case "plan":
+    case "begin":
+      return undefined; // a plan is shown where it was asked for; a step when it has ended
+    case "applied":
+    case "unapplied":
+      return {
+        text: `  ${colour(event.type === "applied" ? "applied  " : "undone   ", "green")} ${event.name}  ${
+          colour(formatDuration(event.durationMs), "dim")
+        }`,
+        stream: "stdout",
+      };
+    case "note":
+      return { text: `${colour("note", "yellow")}  ${event.message}`, stream: "stderr" };
+    case "waiting":
+      return {
+        text: `${colour("wait", "yellow")}  ${event.message}${
+          event.remainingSeconds === undefined ? "" : `; ${event.remainingSeconds} s left`
+        }`,
+        stream: "stderr",
+      };
+    case "blocked":
+      return { text: `${colour("wait", "yellow")}  ${event.message}`, stream: "stderr" };
+    case "notice":
+      return { text: `${colour(event.severity.toLowerCase(), "yellow")}  ${event.message}`, stream: "stderr" };
+  }
+}
+
+/** An error for a tired person: what, where, the database's words, what to do. */
+export function errorText(error: AmberError, colour: Paint): string {
+  return [
+    `${colour("error", "red")}  ${colour(error.code, "bold")}`,
+    ...indent(error.message, ""),
+    ...(error.where ? indent(error.where, "at    ") : []),
+    ...(error.detail ? ["", ...indent(error.detail, ""), ""] : []),
+    ...(error.hint ? indent(error.hint, "hint  ") : []),
+  ].join("\n");
+}
+
+/** The steps of a plan, one a line. */
+export function planLines(steps: readonly PlannedStep[]): string[] {
+  const width = Math.max(...steps.map((step) => step.name.length), 0);
+  return steps.map((step) => {
+    const facts = [
+      ...(step.kind === "code" ? ["code"] : []),
+      ...(step.atomic ? [] : ["statement by statement, outside a transaction"]),
+      ...(step.done > 0 ? [`goes on after statement ${step.done}`] : []),
+      ...(step.fromHistory ? ["with the SQL kept in the history"] : []),
+      ...(step.risky ? ["risky: may change or remove data"] : []),
+    ];
+    return `  ${step.direction === "up" ? "apply" : "undo "}  ${step.name.padEnd(facts.length > 0 ? width : 0)}${
+      facts.length > 0 ? `  ${facts.join("; ")}` : ""
+    }`;
+  });
+}
+
+function indent(text: string, label: string): string[] {
+  return text.split("\n").map((line, i) => `  ${i === 0 ? label : " ".repeat(label.length)}${line}`.trimEnd());
+}

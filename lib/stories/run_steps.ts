@@ -1,0 +1,127 @@
+import { AmberError } from "../errors.ts";
+import type { Engine } from "../engines/engine.ts";
+import { sleep } from "../engines/sleep.ts";
+import { applyInside, isLockFailure, type Runner } from "../migrations/apply.ts";
+import { applyJournaled } from "../migrations/journal.ts";
+import type { Prepared } from "../migrations/prepare.ts";
+import type { MigrateOptions, MigrateResult } from "./migrate.ts";
+
+/** How long a statement's lock is tried for when `--wait` says nothing. */
+const lockPatienceMs = 60_000;
+
+/**
+ * Runs the steps in order and notes each in `result`.
+ *
+ * @param replan What is left to do, asked when somebody else has written meanwhile (SQLite: others may run between two of
+ * our transactions).
+ */
+export async function runSteps(
+  engine: Engine,
+  steps: readonly Prepared[],
+  replan: () => Promise<Prepared[]>,
+  options: MigrateOptions & { snapshot?: string },
+  result: MigrateResult,
+): Promise<void> {
+  if (options.oneTransaction) return await runTogether(engine, steps, options, result);
+  let queue = [...steps];
+  while (queue.length > 0) {
+    options.stop.throwIfAborted();
+    const step = queue[0]!;
+    const started = performance.now();
+    if (step.atomic) {
+      const outcome = await patiently(engine, options, async () => {
+        const { changed } = await engine.begin({ foreignKeys: step.script?.foreignKeys ?? false });
+        if (changed) {
+          const left = await replan();
+          if (left[0]?.name !== step.name || left[0]?.direction !== step.direction || left.length !== queue.length) {
+            return left;
+          }
+        }
+        options.report({ type: "begin", name: step.name, direction: step.direction });
+        await applyInside(step, runnerOf(engine, options));
+        await engine.commit({ reopen: step.script?.reopen ?? false });
+        return undefined;
+      });
+      if (outcome) {
+        queue = outcome; // the transaction stays open: the next begin() goes on in it
+        if (queue.length === 0) await engine.rollback();
+        continue;
+      }
+    } else {
+      await engine.rollback(); // of the lock's own transaction on SQLite; the lock file keeps others out
+      options.report({ type: "begin", name: step.name, direction: step.direction });
+      await patiently(engine, options, () => applyJournaled(step, runnerOf(engine, options)));
+    }
+    finish(step, performance.now() - started, options, result);
+    queue = queue.slice(1);
+  }
+}
+
+/** `--one-transaction`: all or none. */
+async function runTogether(
+  engine: Engine,
+  steps: readonly Prepared[],
+  options: MigrateOptions,
+  result: MigrateResult,
+): Promise<void> {
+  const times = await patiently(engine, options, async () => {
+    await engine.begin({ foreignKeys: steps.some((step) => step.script?.foreignKeys) });
+    const spent: number[] = [];
+    for (const step of steps) {
+      options.stop.throwIfAborted();
+      const started = performance.now();
+      options.report({ type: "begin", name: step.name, direction: step.direction });
+      await applyInside(step, runnerOf(engine, options));
+      spent.push(performance.now() - started);
+    }
+    await engine.commit({ reopen: true });
+    return spent;
+  });
+  for (const [i, step] of steps.entries()) finish(step, times[i]!, options, result);
+}
+
+/**
+ * Tries again when a table lock was not to be had within the short limit, which lets those pass that queue behind us.
+ * @throws {AmberError} TABLE_LOCKED after `--wait`, or a minute.
+ */
+async function patiently<T>(engine: Engine, options: MigrateOptions, work: () => Promise<T>): Promise<T> {
+  const started = performance.now();
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      await engine.rollback();
+      options.stop.throwIfAborted();
+      if (!isLockFailure(error)) throw error;
+      const elapsedMs = performance.now() - started;
+      if (elapsedMs > (options.waitMs ?? lockPatienceMs)) {
+        const who = engine.blockers();
+        throw new AmberError("TABLE_LOCKED", {
+          message: `Cannot get a lock that the migration needs within ${Math.round(elapsedMs / 1000)} s${
+            who ? `: it is held by ${who}` : ""
+          }`,
+          where: error instanceof AmberError ? error.where : engine.where,
+          detail: error instanceof AmberError ? error.detail : undefined,
+          hint:
+            "Everything of this migration was rolled back. Run it again when that session has ended, or end it: select pg_terminate_backend(PID);",
+          cause: error,
+        });
+      }
+      await sleep(Math.min(200 * attempt, 2_000) * (0.5 + Math.random()), options.stop);
+    }
+  }
+}
+
+function runnerOf(engine: Engine, options: MigrateOptions & { snapshot?: string }): Runner {
+  const { report, by, amber, now, snapshot } = options;
+  return { engine, report, by, amber, now, snapshot };
+}
+
+function finish(step: Prepared, durationMs: number, options: MigrateOptions, result: MigrateResult): void {
+  (step.direction === "up" ? result.applied : result.unapplied).push(step.name);
+  options.report({
+    type: step.direction === "up" ? "applied" : "unapplied",
+    name: step.name,
+    durationMs: Math.round(durationMs),
+  });
+}

@@ -1,0 +1,47 @@
+import type { Config } from "../config.ts";
+import { where } from "../database_url.ts";
+import { AmberError } from "../errors.ts";
+import { showmigrations, type ShownMigration } from "./showmigrations.ts";
+import type { LookOptions } from "./check.ts";
+
+/** One screen: configuration without secrets, the database, the migrations. */
+export interface Status {
+  settings: Config["settings"];
+  production: boolean;
+  database: string;
+  databaseFrom: string;
+  migrationsFolder: string;
+  migrations?: { applied: number; pending: number; marked: ShownMigration[]; last?: string };
+  /** What could not be found out, and why; the caller ends with its exit status. */
+  problem?: AmberError;
+}
+
+/** Gathers all that can be said, also when the database does not answer or the files are not sound. */
+export async function status(config: Config, options: LookOptions): Promise<Status> {
+  const gathered: Status = {
+    settings: config.settings,
+    production: config.production,
+    database: where(config.database, { reached: false }),
+    databaseFrom: `${config.databaseSource.variable} (${config.databaseSource.source})`,
+    migrationsFolder: `${config.migrations.value} (${config.migrations.source})`,
+  };
+  try {
+    const shown = await showmigrations({
+      ...options,
+      report: (event) => {
+        if (event.type === "start") gathered.database = event.database;
+        else options.report(event);
+      },
+    });
+    gathered.migrations = {
+      applied: shown.filter((one) => one.state === "applied").length,
+      pending: shown.filter((one) => one.state !== "applied").length,
+      marked: shown.filter((one) => one.mark),
+      last: shown.findLast((one) => one.state === "applied")?.name,
+    };
+  } catch (error) {
+    if (!(error instanceof AmberError)) throw error;
+    gathered.problem = error;
+  }
+  return gathered;
+}
