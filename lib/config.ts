@@ -104,7 +104,10 @@ export function readConfig({ env, dotenv, dotenvFile = ".env", flags }: ConfigIn
   const snapshotMode = snapshotModes.find((mode) => mode === snapshot.value);
   if (snapshotMode === undefined) {
     const name = label("AMBER_SNAPSHOT_BEFORE_MIGRATE", snapshot.source);
-    throw new AmberError("CONFIG_VALUE", { message: `Cannot use ${name}: it is none of ${snapshotModes.join(", ")}` });
+    throw new AmberError("CONFIG_VALUE", {
+      message: `Cannot use ${name}: it is none of ${snapshotModes.join(", ")}`,
+      hint: "Write never, risky or always.",
+    });
   }
   const amber = find(levels, "AMBER_PRODUCTION")?.value;
   const plash = find(levels, "PLASH_PRODUCTION")?.value;

@@ -8,6 +8,15 @@ const mask = "***";
 const minLength = 3;
 
 /**
+ * Arguments of a command line that hold a login, typed where no URL belongs: `amber migrate postgres://…`, a misspelt
+ * flag. A message that repeats the argument must not show them.
+ */
+export function argumentSecrets(args: readonly string[]): string[] {
+  const texts = args.flatMap((arg) => [arg, arg.replace(/^--?[\w-]*=/, ""), arg.replace(/^-\w/, "")]);
+  return [...new Set(texts)].filter((text) => /^[\s"']*[a-z][a-z0-9+.-]*:.*@/is.test(text));
+}
+
+/**
  * Makes the function that every text goes through before a person or a program sees it: each secret becomes `***`,
  * also where it stands inside a JSON string (`"` as `\"`) or an SQL string (`'` as `''`). Longer secrets go first, so
  * that a password that begins like another one leaves no end behind.

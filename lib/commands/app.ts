@@ -1,5 +1,6 @@
 import {
   type Application,
+  ArgumentParseError,
   buildApplication,
   buildCommand,
   buildRouteMap,
@@ -188,13 +189,23 @@ const otherWords: Record<string, string> = {
   version: "amber --version",
 };
 
-/** The command line. A mistake in it goes to `mistaken`, so that it is reported like every other error. */
+/**
+ * The command line.
+ *
+ * @param given.args What was typed, for hints.
+ * @param given.mistaken Told of a mistake in it, so that it is reported like every other error.
+ */
 export function buildApp(
-  version: string,
-  mistaken: (error: AmberError) => void,
+  { version, args, mistaken }: {
+    version: string;
+    args: readonly string[];
+    mistaken: (error: AmberError) => void;
+  },
 ): Application<AmberContext & CommandContext> {
+  const routes = { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt, wait, status, dbshell };
+  const command = args[0] !== undefined && args[0] in routes ? args[0] : "COMMAND";
   const root = buildRouteMap<string, AmberContext>({
-    routes: { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt, wait, status, dbshell },
+    routes,
     docs: {
       brief: "Brings an app's database schema up to date, on SQLite or Postgres.",
       fullDescription: "Brings an app's database schema up to date, on SQLite or Postgres.\n" +
@@ -203,11 +214,13 @@ export function buildApp(
     },
   });
   const usage = (exc: unknown) => {
-    const message = exc instanceof Error ? exc.message.split("\n")[0]! : String(exc);
+    const message = exc instanceof ArgumentParseError
+      ? `${flagName(exc.externalFlagNameOrPlaceholder)}: ${textOf(exc.exception)}`
+      : textOf(exc);
     mistaken(
       exc instanceof AmberError ? exc : new AmberError("USAGE", {
         message: `Cannot read the command line: ${message}`,
-        hint: "amber COMMAND --help",
+        hint: `amber ${command} --help`,
       }),
     );
     return "";
@@ -222,11 +235,18 @@ export function buildApp(
         ...text_en,
         exceptionWhileParsingArguments: usage,
         noCommandRegisteredForInput: ({ input, corrections }) => {
-          const known = otherWords[input] ?? (corrections[0] ? `amber ${corrections[0]}` : undefined);
+          const near = corrections[0]?.replaceAll("`", "");
+          const known = otherWords[input.toLowerCase()] ?? (near ? `amber ${near}` : undefined);
           mistaken(
             new AmberError("COMMAND_UNKNOWN", {
-              message: `Cannot find a command "${input}"`,
-              hint: known ? `Did you mean: ${known}` : "amber --help lists them.",
+              message: input.startsWith("-")
+                ? `Cannot find a command: "${input}" stands before it`
+                : `Cannot find a command "${input}"`,
+              hint: input.startsWith("-")
+                ? "Flags come after the command: amber migrate --json"
+                : known
+                ? `Did you mean: ${known}`
+                : "amber --help lists them.",
             }),
           );
           return "";
@@ -234,4 +254,13 @@ export function buildApp(
       }),
     },
   });
+}
+
+/** `oneTransaction` as it is typed; the placeholder of an argument is left alone. */
+function flagName(name: string): string {
+  return /^[a-z]/.test(name) ? `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}` : name;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message.split("\n")[0]! : String(error);
 }

@@ -19,6 +19,8 @@ export interface World extends Streams {
   now: () => Date;
   /** user@host */
   by: string;
+  /** What no text may show, whatever the configuration says: see argumentSecrets(). */
+  secrets: readonly string[];
   stop: AbortSignal;
 }
 
@@ -51,11 +53,11 @@ export async function act(
   let reporter = new Reporter(world, {
     json: flags.json ?? world.json,
     colour: world.isColoured,
-    redact: (text) => text,
+    redact: redactor([...world.secrets]),
   });
   try {
     const config = configOf(flags, world);
-    reporter = reporter.hiding(redactor(config.secrets));
+    reporter = reporter.hiding(redactor([...config.secrets, ...world.secrets]));
     const outcome = await work({ config, world, reporter });
     reporter.outcome(outcome);
     context.exit = outcome.exit ?? 0;
@@ -70,7 +72,8 @@ function configOf(flags: CommonFlags, world: World): Config {
   if (text === undefined && flags.envFile !== undefined) {
     throw new AmberError("CONFIG_UNREADABLE", {
       message: `Cannot read the environment file "${file}": there is no such file`,
-      hint: "Check --env-file.",
+      where: file,
+      hint: "Is the path behind --env-file right? It is relative to the working directory.",
     });
   }
   const dotenv = text === undefined ? undefined : parseDotenv(text, file);

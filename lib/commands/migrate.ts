@@ -98,9 +98,15 @@ async function fakeOutcome(
 }
 
 function refuseContradictions(flags: MigrateFlags, target: string | undefined): void {
-  const refuse = (message: string) => {
-    throw new AmberError("USAGE", { message, hint: "amber migrate --help" });
+  const refuse = (message: string, hint = "amber migrate --help") => {
+    throw new AmberError("USAGE", { message, hint });
   };
+  if (target?.trim() === "") {
+    const hint =
+      "It is usually a variable without a value. Leave it out to apply all that is pending; `zero` undoes all.";
+    refuse("Cannot migrate to a target whose name is empty", hint);
+  }
+  if (target?.startsWith("-")) refuse(`Cannot read the command line: "${target}" is no flag`);
   if (flags.back !== undefined && target !== undefined) refuse("Cannot go to a target and --back at once");
   const modes = [
     flags.fake && "--fake",
@@ -110,5 +116,9 @@ function refuseContradictions(flags: MigrateFlags, target: string | undefined): 
   ].filter(Boolean);
   if (modes.length > 1) refuse(`Cannot do ${modes.join(" and ")} at once`);
   if (modes.length > 0 && flags.back !== undefined) refuse(`Cannot use --back with ${modes[0]}`);
-  if (flags.accept !== undefined && target !== undefined) refuse("Cannot use --accept with a target");
+  const alone = [flags.accept !== undefined && "--accept", flags.check && "--check"].find(Boolean);
+  if (alone && target !== undefined) refuse(`Cannot use ${alone} with a target`);
+  if (flags.oneTransaction && modes.length > 0 && !flags.fakeInitial) {
+    refuse(`Cannot use --one-transaction with ${modes[0]}, which runs nothing`);
+  }
 }

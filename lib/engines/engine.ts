@@ -71,6 +71,8 @@ export interface OpenOptions {
   create: boolean;
   /** Look only: nothing is written or created, no lock is taken, also on a read-only disk. */
   readOnly: boolean;
+  /** A query that Postgres answers together with the greeting's facts, to save the usual start a round trip: see `Engine.asked`. */
+  ask?: string;
   /** Aborts every wait; its reason is thrown. */
   stop: AbortSignal;
   /** Who runs this, `user@host`: goes into the history and into names that other runners see. */
@@ -95,6 +97,9 @@ export interface Engine {
   /** Server or library version, e.g. `15.18` or `3.53.2`. */
   readonly version: string;
 
+  /** The answer to `ask`; undefined when it was not asked, or its table is missing. */
+  readonly asked?: Row[];
+
   /** Rows of one statement. @throws {StatementFailure} */
   query(sql: string, params?: readonly Value[]): Promise<Row[]>;
   /** Runs statements in order, each in full, results dropped. @throws {StatementFailure} with the index of the first that failed. */
@@ -113,6 +118,13 @@ export interface Engine {
   lockHeldSql(): string;
   /** `reopen`: the migration left something in the connection that must not reach the next one (SQLite). */
   commit(options?: { reopen?: boolean }): Promise<void>;
+  /**
+   * Cleans the session as `reset()` does, makes one change that must hit exactly one row, and commits: one round trip.
+   *
+   * @param change An INSERT, UPDATE or DELETE with RETURNING.
+   * @returns false when it hit none; then nothing is committed.
+   */
+  commitWith(change: string, options?: { reopen?: boolean }): Promise<boolean>;
   /** Ends the transaction, if any, and undoes it. Never throws: a lost connection rolls back by itself. */
   rollback(): Promise<void>;
   /** Postgres, inside the migration's transaction: undoes what it did to the session's settings and role. */

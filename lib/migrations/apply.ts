@@ -2,7 +2,7 @@ import { AmberError } from "../errors.ts";
 import { type Engine, type EngineEvent, type Runnable, StatementFailure } from "../engines/engine.ts";
 import { codeFailure, migrationDatabase } from "./code.ts";
 import { explain } from "./explain.ts";
-import { deleteRow, writeRow } from "./history.ts";
+import { deleteRowSql, writeRowSql } from "./history.ts";
 import { type HistoryRow, splitterVersion } from "./history_row.ts";
 import type { Prepared } from "./prepare.ts";
 import type { Script } from "./script.ts";
@@ -24,12 +24,12 @@ export interface Runner {
 const rolledBack = "Everything of this migration was rolled back; earlier ones stay.";
 
 /**
- * Runs one step in the transaction that is open, together with its history row. The caller has begun it, and commits it
- * or rolls it back.
+ * Runs one step in the transaction that is open. The caller has begun it, and commits it together with the change of
+ * the history that this gives, or rolls it back.
  *
  * @throws {AmberError} STATEMENT_FAILED, CODE_FAILED, ROWS_LOST, FOREIGN_KEY_BROKEN, LOCK_LOST
  */
-export async function applyInside(step: Prepared, runner: Runner): Promise<void> {
+export async function applyInside(step: Prepared, runner: Runner): Promise<string> {
   const { engine } = runner;
   const started = performance.now();
   const executed = new Map<string, Statement>();
@@ -57,9 +57,9 @@ export async function applyInside(step: Prepared, runner: Runner): Promise<void>
     });
     for (const message of found) runner.report({ type: "note", message });
   }
-  await engine.reset();
-  if (step.direction === "up") await writeRow(engine, rowOf(step, runner, performance.now() - started));
-  else await deleteRow(engine, step.name);
+  return step.direction === "up"
+    ? writeRowSql(engine, rowOf(step, runner, performance.now() - started))
+    : deleteRowSql(engine, step.name);
 }
 
 /** Runs some of a script's statements; a refusal names file, line and column. */
@@ -94,6 +94,18 @@ async function runCode(step: Prepared, engine: Engine, executed: Map<string, Sta
     if (isLockFailure(error)) throw error;
     throw codeFailure(error, file, step.name, rolledBack);
   }
+}
+
+/** What is checked only at the end (a deferred constraint) was broken. @throws {AmberError} STATEMENT_FAILED */
+export function refusedCommit(error: unknown, step: Prepared): never {
+  if (!(error instanceof StatementFailure) || isLockFailure(error)) throw error;
+  throw explain(error, {
+    name: step.name,
+    path: step.path,
+    text: step.script?.text ?? "",
+    aftermath: rolledBack,
+    hint: hintFor(error),
+  });
 }
 
 /** The row of a migration that is applied with this. */

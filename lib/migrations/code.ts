@@ -56,7 +56,8 @@ export async function loadCode(file: MigrationFile): Promise<CodeModule> {
   try {
     module = await import(url);
   } catch (cause) {
-    const text = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]!.replaceAll(url, file.path);
+    const text = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]!.replaceAll(url, file.path)
+      .replaceAll(pathToFileURL(`${resolve(".")}/`).href, "").replace(/\.$/, "");
     return fail(
       text,
       "Mend the file. It may import node: modules, npm packages of the project and files beside it.",

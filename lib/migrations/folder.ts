@@ -71,38 +71,75 @@ export function readFolder(path: string, dialect: Dialect): Folder {
 }
 
 function list(path: string): string[] {
+  let entries: Deno.DirEntry[];
   try {
-    // Links count as what they lead to: Kubernetes mounts a ConfigMap as links.
-    return [...Deno.readDirSync(path)].filter((entry) => !entry.isDirectory).map((entry) => entry.name).sort();
+    entries = [...Deno.readDirSync(path)];
   } catch (cause) {
-    const why = cause instanceof Deno.errors.NotFound
-      ? "there is no such folder"
-      : cause instanceof Deno.errors.NotADirectory
-      ? "it is not a folder"
-      : cause instanceof Error
-      ? cause.message
-      : String(cause);
     throw new AmberError("MIGRATIONS_MISSING", {
-      message: `Cannot read the migrations in "${path}": ${why}`,
+      message: `Cannot read the migrations in "${path}": ${reason(cause, "folder")}`,
       where: path,
-      hint:
-        "Is the path right (AMBER_MIGRATIONS, --migrations), and is the folder mounted? `amber makemigrations NAME` writes a first one.",
+      hint: cause instanceof Deno.errors.PermissionDenied
+        ? "Let this user read and enter the folder: chmod a+rx"
+        : cause instanceof Deno.errors.NotADirectory
+        ? "Name the folder that the files are in (AMBER_MIGRATIONS, --migrations)."
+        : "Is the path right (AMBER_MIGRATIONS, --migrations), and is the folder mounted? `amber makemigrations NAME` writes a first one.",
       cause,
     });
   }
+  for (const { name } of entries.filter((entry) => entry.isDirectory)) refuseFolder(name, join(path, name));
+  // Links count as what they lead to: Kubernetes mounts a ConfigMap as links.
+  return entries.filter((entry) => !entry.isDirectory).map((entry) => entry.name).sort();
+}
+
+/** A folder is no migration, but one that looks like it would be left out silently: Prisma and Diesel keep theirs so. */
+function refuseFolder(name: string, path: string): void {
+  const isFile = !/^[._]/.test(name) && /\.(sql|ts|js|mts|mjs)$/i.test(name);
+  const holds = isFile || !/^\d/.test(name)
+    ? undefined
+    : ["up.sql", "migration.sql"].find((file) => exists(join(path, file)));
+  if (isFile || holds) throw folderError(name, path, holds);
+}
+
+function folderError(name: string, path: string, holds?: string): AmberError {
+  return new AmberError("MIGRATION_NAME", {
+    message: `Cannot read the migrations: "${name}" is a folder${holds ? ` with ${holds} in it` : ""}`,
+    where: path,
+    hint: holds
+      ? `amber keeps each migration in one file: make ${name}.sql of it, with a "-- migrate:down" line before what undoes it.`
+      : "Name it like no migration, or put a file in its place.",
+  });
 }
 
 function read(path: string): Uint8Array {
   try {
     return Deno.readFileSync(path);
   } catch (cause) {
-    if (cause instanceof Deno.errors.IsADirectory) return new Uint8Array();
+    if (cause instanceof Deno.errors.IsADirectory) throw folderError(path.split("/").at(-1)!, path);
+    const isGone = cause instanceof Deno.errors.NotFound;
     throw new AmberError("MIGRATION_MALFORMED", {
-      message: `Cannot read "${path}": ${cause instanceof Error ? cause.message : cause}`,
+      message: `Cannot read "${path}": ${
+        isGone ? "it is a link to a file that does not exist" : reason(cause, "file")
+      }`,
       where: path,
-      hint: "May this user read it?",
+      hint: isGone ? "Bring back what the link leads to, or remove the link." : "Let this user read it: chmod a+r",
       cause,
     });
+  }
+}
+
+function reason(cause: unknown, what: "file" | "folder"): string {
+  if (cause instanceof Deno.errors.NotFound) return `there is no such ${what}`;
+  if (cause instanceof Deno.errors.NotADirectory) return "it is not a folder";
+  if (cause instanceof Deno.errors.PermissionDenied) return "this user may not read it";
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false; // what cannot be looked into is no migration of ours
   }
 }
 

@@ -24,6 +24,15 @@ const columns: Record<keyof HistoryRow, string> = {
 };
 const names = Object.entries(columns) as [keyof HistoryRow, string][];
 
+/** The history as Postgres can be asked for it before its schema is known: only the one that amber would use. */
+export const historyQuestion = `select ${names.map(([, column]) => column).join(", ")} from amber_migrations
+  where tableoid = pg_catalog.to_regclass(pg_catalog.quote_ident(pg_catalog.current_schema()) || '.amber_migrations')`;
+
+/** The answer to `historyQuestion`, where it was asked and the table is there. */
+export function askedHistory(engine: Engine): HistoryRow[] | undefined {
+  return engine.asked?.map(fromRow);
+}
+
 /**
  * All rows with one query and without a lock; undefined when there is no history yet.
  */
@@ -56,7 +65,7 @@ export async function createHistory(engine: Engine): Promise<void> {
   name text primary key, checksum text not null, splitter integer not null, hashes text not null, raw_hash text not null,
   state text not null, done integer not null, done_hash text, statements integer not null, begun text, checkpoint text,
   applied_at text not null, duration_ms integer not null, applied_by text not null, amber text not null,
-  snapshot text, down text, digest text)`,
+  snapshot text, down text, digest text)${engine.dialect === "sqlite" ? " without rowid" : ""}`,
     }]);
   } catch (error) {
     if (error instanceof StatementFailure && (error.code === "42501" || error.code === "25006")) {
@@ -74,41 +83,61 @@ export async function createHistory(engine: Engine): Promise<void> {
 }
 
 /**
- * Writes a row, new or in place of one that is not `applied`. The last word on "each migration once": nothing is written,
- * and LOCK_LOST thrown, when somebody else has applied it or when the lock is gone.
+ * Writes a row, new or in place of one that is not `applied`. The last word on "each migration once": hits no row when
+ * somebody else has applied it, or when the lock is gone.
  */
-export async function writeRow(engine: Engine, row: HistoryRow): Promise<void> {
+export function writeRowSql(engine: Engine, row: HistoryRow): string {
   const values = names.map(([key]) => literal(row[key], engine.dialect)).join(", ");
   const sets = names.filter(([key]) => key !== "name").map(([, column]) => `${column} = excluded.${column}`).join(", ");
   // Values come by SELECT so that they can have a WHERE; SQLite wants one before ON CONFLICT anyway.
-  const written = await engine.query(
-    `insert into ${engine.history} as history (${names.map(([, column]) => column).join(", ")})
+  return `insert into ${engine.history} as history (${names.map(([, column]) => column).join(", ")})
      select ${engine.dialect === "postgres" ? typed(row) : values} where ${engine.lockHeldSql()}
-     on conflict (name) do update set ${sets} where history.state <> 'applied' returning name`,
-  );
-  if (written.length !== 1) throw lost(engine, row.name);
+     on conflict (name) do update set ${sets} where history.state <> 'applied' returning name`;
+}
+
+/** Removes a row; hits none when it is gone, or the lock is. */
+export function deleteRowSql(engine: Engine, name: string): string {
+  return `delete from ${engine.history} where name = ${
+    literal(name, engine.dialect)
+  } and ${engine.lockHeldSql()} returning name`;
+}
+
+/** Runs one of the above as part of a longer transaction. @throws {AmberError} LOCK_LOST */
+export async function change(engine: Engine, name: string, sql: string): Promise<void> {
+  if ((await engine.query(sql)).length !== 1) throw lost(engine, name);
+}
+
+/** Runs one of the above and commits. @throws {AmberError} LOCK_LOST, then everything is rolled back. */
+export async function changeAndCommit(
+  engine: Engine,
+  name: string,
+  sql: string,
+  options?: { reopen?: boolean },
+): Promise<void> {
+  if (!(await engine.commitWith(sql, options))) throw lost(engine, name);
+}
+
+/** `writeRowSql` as part of a longer transaction. @throws {AmberError} LOCK_LOST */
+export async function writeRow(engine: Engine, row: HistoryRow): Promise<void> {
+  await change(engine, row.name, writeRowSql(engine, row));
+}
+
+/** `deleteRowSql` as part of a longer transaction. @throws {AmberError} LOCK_LOST */
+export async function deleteRow(engine: Engine, name: string): Promise<void> {
+  await change(engine, name, deleteRowSql(engine, name));
 }
 
 /** Changes some fields of a row. @throws {AmberError} LOCK_LOST when it is gone, or the lock is. */
 export async function updateRow(engine: Engine, name: string, fields: Partial<HistoryRow>): Promise<void> {
   const sets = (Object.keys(fields) as (keyof HistoryRow)[])
     .map((key) => `${columns[key]} = ${literal(fields[key], engine.dialect)}`).join(", ");
-  const written = await engine.query(
+  await change(
+    engine,
+    name,
     `update ${engine.history} set ${sets} where name = ${
       literal(name, engine.dialect)
     } and ${engine.lockHeldSql()} returning name`,
   );
-  if (written.length !== 1) throw lost(engine, name);
-}
-
-/** Removes a row. @throws {AmberError} LOCK_LOST when it is gone, or the lock is. */
-export async function deleteRow(engine: Engine, name: string): Promise<void> {
-  const written = await engine.query(
-    `delete from ${engine.history} where name = ${
-      literal(name, engine.dialect)
-    } and ${engine.lockHeldSql()} returning name`,
-  );
-  if (written.length !== 1) throw lost(engine, name);
 }
 
 /** Keeps the digest in one row, the last by name, and in no other. */

@@ -28,6 +28,9 @@ export interface FileName {
 }
 
 const otherEngines: Record<string, string> = {
+  // in another letter case
+  postgres: "postgres",
+  sqlite: "sqlite",
   pg: "postgres",
   pgsql: "postgres",
   postgresql: "postgres",
@@ -43,7 +46,7 @@ const halves = new Set(["up", "down", "do", "undo", "rollback", "revert"]);
  * @throws {AmberError} MIGRATION_NAME for a name that looks like a migration and is none: it would be left out silently.
  */
 export function parseFileName(file: string, path: string): FileName | undefined {
-  const match = /^(.*)\.(sql|ts|js|mts|mjs)$/i.exec(file);
+  const match = /^(.*)\.(sql|ts|js|mts|mjs)$/is.exec(file);
   if (!match || file.startsWith(".") || /\.d\.ts$/.test(file)) return undefined;
   const stem = match[1]!;
   const ending = match[2]!;
@@ -68,17 +71,18 @@ export function parseFileName(file: string, path: string): FileName | undefined 
       `Rename it: ${flyway[1]!.replace(/\D/g, "").padStart(4, "0")}_${flyway[2]}.${ending}`,
     );
   }
-  const parts = /^(\d+)(.*?)(?:\.(sqlite|postgres))?$/.exec(stem);
+  const parts = /^(\d+)(.*?)(?:\.(sqlite|postgres))?$/s.exec(stem);
   if (!parts) {
     return refuse(
       "its name does not begin with a number",
       `Rename it, e.g. 0001_${stem}.${ending}` + (kind === "code" ? `, or _${file} if it is no migration` : ""),
     );
   }
-  const last = /\.([a-z]+\d*)$/i.exec(parts[2]!)?.[1]?.toLowerCase();
+  const written = /\.([a-z]+\d*)$/i.exec(parts[2]!)?.[1];
+  const last = written?.toLowerCase();
   if (last && otherEngines[last]) {
     refuse(
-      `"${last}" is not how amber names an engine`,
+      `"${written}" is not how amber names an engine`,
       `Rename it: ${stem.slice(0, -last.length)}${otherEngines[last]}.${ending}`,
     );
   }

@@ -264,7 +264,7 @@ function lineComment(text: string, { start, end }: Token): LineComment | undefin
 }
 
 function unterminated(text: string, offset: number): SplitError {
-  const [opening] = /^(?:\$\w*\$|\/\*|[a-z]?&?['"`[])/i.exec(text.slice(offset, offset + 100)) ?? ["$"];
+  const [opening] = /^(?:\$[^$\s]*\$|\/\*|[a-z]?&?['"`[])/i.exec(text.slice(offset, offset + 100)) ?? ["$"];
   const mark = opening.at(-1)!;
   const what = mark === "*" ? "comment" : mark === "$" ? "dollar quote" : mark === "'" ? "string" : "quoted name";
   return new SplitError(`the ${what} that begins with ${opening} is never closed`, offset);

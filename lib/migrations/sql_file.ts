@@ -33,7 +33,7 @@ export function parseSqlFile(input: { name: string; text: string; dialect: Diale
     throw new AmberError("MIGRATION_MALFORMED", {
       message: `Cannot read "${input.name}": ${error.message}`,
       where: `${input.name}:${line}:${column}`,
-      hint: error.hint,
+      hint: error.hint ?? "Mend the file and run the same command again.",
     });
   }
 }

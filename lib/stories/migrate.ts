@@ -4,7 +4,7 @@ import type { Engine, EngineEvent } from "../engines/engine.ts";
 import { openEngine } from "../engines/open.ts";
 import { digest } from "../migrations/digest.ts";
 import { type Folder, readFolder } from "../migrations/folder.ts";
-import { createHistory, readHistory, writeDigest } from "../migrations/history.ts";
+import { askedHistory, createHistory, historyQuestion, readHistory, writeDigest } from "../migrations/history.ts";
 import type { HistoryRow } from "../migrations/history_row.ts";
 import { refuseOtherTool } from "../migrations/other_tools.ts";
 import { type Goal, planSteps, resolveName } from "../migrations/plan.ts";
@@ -92,9 +92,10 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const dialect = options.database.engine;
   const folder = readFolder(options.migrations, dialect);
   const seen = await glance(options, folder);
+  let first: Prepared[];
   try {
     if (seen.done) return { applied: [], unapplied: [] };
-    const steps = await decide(await compare(folder, seen.rows, dialect), options);
+    const steps = first = await decide(await compare(folder, seen.rows, dialect), options);
     if (seen.engine && !seen.rows?.length && steps.length > 0) await refuseOtherTool(seen.engine);
     if (options.plan) return await preview(steps, seen.engine, options);
     if (steps.length === 0) return await rest(seen, folder, options);
@@ -108,7 +109,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   options.stop.addEventListener("abort", cancel, { once: true });
   try {
     if (!seen.engine) announce(options, work, folder);
-    return await migrateLocked(work, folder, options);
+    return await migrateLocked(work, folder, { rows: seen.rows, steps: first }, options);
   } finally {
     options.stop.removeEventListener("abort", cancel);
     await work.close();
@@ -129,6 +130,7 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
       ...openOptions(options, 60_000),
       create: false,
       readOnly: options.database.engine === "sqlite",
+      ask: historyQuestion,
     });
   } catch (error) {
     if (error instanceof AmberError && error.code === "DATABASE_UNKNOWN") return { done: false };
@@ -136,7 +138,7 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
   }
   try {
     announce(options, engine, folder);
-    const rows = await readHistory(engine);
+    const rows = askedHistory(engine) ?? await readHistory(engine);
     const isUsual = options.target === undefined && options.back === undefined;
     const done = isUsual && await isCurrent(folder, rows);
     if (done && engine.dialect === "postgres") await engine.close();
@@ -147,19 +149,21 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
   }
 }
 
-/** Under the lock: what others did meanwhile is read again before anything is decided. */
-async function migrateLocked(engine: Engine, folder: Folder, options: MigrateOptions): Promise<MigrateResult> {
-  const early = await decide(await compare(folder, await readHistory(engine), engine.dialect), options);
-  await engine.lock({ waitMs: options.waitMs, journaled: early.some((step) => !step.atomic) });
+/** Under the lock: what others did meanwhile is read again before anything is run. */
+async function migrateLocked(
+  engine: Engine,
+  folder: Folder,
+  first: { rows: HistoryRow[] | undefined; steps: Prepared[] },
+  options: MigrateOptions,
+): Promise<MigrateResult> {
+  await engine.lock({ waitMs: options.waitMs, journaled: first.steps.some((step) => !step.atomic) });
   try {
+    const decideAgain = async (rows: HistoryRow[] | undefined) =>
+      await decide(await compare(folder, rows, engine.dialect), options);
+    const rows = await readHistory(engine);
+    const steps = isSame(rows, first.rows) ? first.steps : await decideAgain(rows);
+    if (rows === undefined && steps.length > 0) await createHistory(engine);
     const result: MigrateResult = { applied: [], unapplied: [] };
-    const plan = async (again: boolean): Promise<Prepared[]> => {
-      const rows = await readHistory(engine);
-      const steps = await decide(await compare(folder, rows, engine.dialect), options);
-      if (rows === undefined && steps.length > 0 && !again) await createHistory(engine);
-      return steps;
-    };
-    const steps = await plan(false);
     if (steps.length > 0) {
       const planned = await describe(steps, engine);
       options.report({ type: "plan", steps: planned });
@@ -167,12 +171,18 @@ async function migrateLocked(engine: Engine, folder: Folder, options: MigrateOpt
         result.snapshot = await options.beforeRisky(planned, { engine });
       }
     }
-    await runSteps(engine, steps, () => plan(true), { ...options, snapshot: result.snapshot }, result);
+    const replan = async () => await decideAgain(await readHistory(engine));
+    await runSteps(engine, steps, replan, { ...options, snapshot: result.snapshot }, result);
     await keepDigest(engine, folder);
     return result;
   } finally {
     await engine.unlock();
   }
+}
+
+function isSame(rows: readonly HistoryRow[] | undefined, others: readonly HistoryRow[] | undefined): boolean {
+  const order = (list: readonly HistoryRow[]) => JSON.stringify([...list].sort((a, b) => (a.name < b.name ? -1 : 1)));
+  return order(rows ?? []) === order(others ?? []);
 }
 
 /** Reads, compares, refuses, plans and loads: everything up to the doing, and the same for a preview. */
@@ -260,7 +270,7 @@ async function keepDigest(engine: Engine, folder: Folder): Promise<void> {
   const rows = await readHistory(engine);
   if (!rows?.length) return;
   const applied = new Set(rows.filter((row) => row.state === "applied").map((row) => row.name));
-  if (rows.length !== applied.size || folder.files.some((file) => !applied.has(file.name))) return;
+  if (rows.length !== folder.files.length || folder.files.some((file) => !applied.has(file.name))) return;
   const last = rows.reduce((a, b) => (a.name > b.name ? a : b)).name;
   await engine.begin();
   await writeDigest(engine, last, await digest(folder.files, rows));

@@ -1,8 +1,9 @@
 import { AmberError } from "../errors.ts";
 import type { Engine } from "../engines/engine.ts";
 import { sleep } from "../engines/sleep.ts";
-import { applyInside, isLockFailure, type Runner } from "../migrations/apply.ts";
+import { applyInside, isLockFailure, refusedCommit, type Runner } from "../migrations/apply.ts";
 import { applyJournaled } from "../migrations/journal.ts";
+import { change, changeAndCommit } from "../migrations/history.ts";
 import type { Prepared } from "../migrations/prepare.ts";
 import type { MigrateOptions, MigrateResult } from "./migrate.ts";
 
@@ -38,8 +39,10 @@ export async function runSteps(
           }
         }
         options.report({ type: "begin", name: step.name, direction: step.direction });
-        await applyInside(step, runnerOf(engine, options));
-        await engine.commit({ reopen: step.script?.reopen ?? false });
+        const record = await applyInside(step, runnerOf(engine, options));
+        await changeAndCommit(engine, step.name, record, { reopen: step.script?.reopen }).catch((error) =>
+          refusedCommit(error, step)
+        );
         return undefined;
       });
       if (outcome) {
@@ -71,10 +74,12 @@ async function runTogether(
       options.stop.throwIfAborted();
       const started = performance.now();
       options.report({ type: "begin", name: step.name, direction: step.direction });
-      await applyInside(step, runnerOf(engine, options));
+      const record = await applyInside(step, runnerOf(engine, options));
+      await engine.reset();
+      await change(engine, step.name, record);
       spent.push(performance.now() - started);
     }
-    await engine.commit({ reopen: true });
+    await engine.commit({ reopen: true }).catch((error) => refusedCommit(error, steps.at(-1)!));
     return spent;
   });
   for (const [i, step] of steps.entries()) finish(step, times[i]!, options, result);

@@ -22,9 +22,12 @@ const shortLockMs = 2_000;
 /** Statements on their way to the server at once: hides the network's delay, bounds what an error leaves behind. */
 const windowSize = 64;
 
-const hello = `select pg_catalog.current_schema() as schema, pg_catalog.current_setting('server_version') as version,
-  pg_catalog.current_setting('server_version_num')::int as number, pg_catalog.pg_backend_pid() as pid,
-  pg_catalog.hashtextextended(pg_catalog.current_database() || '/' || pg_catalog.current_schema() || '/${historyTable}', 0)::text as key`;
+const cleanSession = "reset session authorization; reset role; reset all";
+
+const hello =
+  `select pg_catalog.current_schema() as amber_schema, pg_catalog.current_setting('server_version') as amber_version,
+  pg_catalog.current_setting('server_version_num')::int as amber_number,
+  pg_catalog.hashtextextended(pg_catalog.current_database() || '/' || pg_catalog.current_schema() || '/${historyTable}', 0)::text as amber_key`;
 
 /** Postgres 13 to 18, direct or behind a transaction pooler. */
 export class PostgresEngine implements Engine {
@@ -32,7 +35,7 @@ export class PostgresEngine implements Engine {
   readonly where: string;
   readonly history: string;
   readonly version: string;
-  /** Behind a pooler the pid of the greeting is not that of the server process. */
+  asked?: Row[];
   #first: Connection;
   #work?: Connection;
   #held?: HeldLock;
@@ -50,28 +53,27 @@ export class PostgresEngine implements Engine {
   ) {
     this.#first = first;
     this.where = where(address, { reached: true });
-    if (facts.schema === null || facts.schema === undefined) {
+    if (facts.amber_schema === null || facts.amber_schema === undefined) {
       throw new AmberError("DATABASE_FORBIDDEN", {
         message: "Cannot use the database: no schema of the search_path exists or may be used by this role",
         where: this.where,
         hint: "create schema …, or set search_path, e.g. in the URL: ?options=-c%20search_path%3Dapp",
       });
     }
-    this.history = `${quoteName(String(facts.schema))}.${historyTable}`;
-    this.version = String(facts.version);
-    this.#serverVersion = Number(facts.number);
-    this.#key = BigInt(String(facts.key));
+    this.history = `${quoteName(String(facts.amber_schema))}.${historyTable}`;
+    this.version = String(facts.amber_version);
+    this.#serverVersion = Number(facts.amber_number);
+    this.#key = BigInt(String(facts.amber_key));
     this.#watch = new BlockerWatch(address, options.report);
   }
 
   static async open(address: PostgresAddress, options: OpenOptions): Promise<PostgresEngine> {
-    const { connection, rows } = await connect(address, {
-      ...options,
-      applicationName: label(address, `amber ${options.by}`),
-      hello,
-    });
+    const { connection, rows } = await greet(address, options);
     try {
-      return new PostgresEngine(address, options, connection, rows[0] ?? {});
+      const engine = new PostgresEngine(address, options, connection, rows[0] ?? {});
+      // An outer join: one row of facts alone when the answer is empty.
+      if (rows[0] && "name" in rows[0]) engine.asked = rows.filter((row) => row.name !== null);
+      return engine;
     } catch (error) {
       await connection.close();
       throw error;
@@ -116,7 +118,8 @@ export class PostgresEngine implements Engine {
             throw error;
           });
         } else send(index, statement.text);
-        while (sent.length >= windowSize) await settleOldest();
+        // Outside a transaction nothing undoes what the server would still run behind the one that failed.
+        while (sent.length >= (this.#inTransaction ? windowSize : 1)) await settleOldest();
       }
       while (sent.length > 0) await settleOldest();
     } catch (error) {
@@ -199,6 +202,19 @@ export class PostgresEngine implements Engine {
     }
   }
 
+  async commitWith(change: string): Promise<boolean> {
+    try {
+      // No row makes 1 / 0, an error that skips the commit behind it.
+      await this.query(`${cleanSession}; with changed as (${change}) select 1 / count(*) as hit from changed; commit`);
+      this.#inTransaction = false;
+      this.#workPid = undefined;
+      return true;
+    } catch (error) {
+      if (error instanceof StatementFailure && error.code === "22012") return false;
+      throw error;
+    }
+  }
+
   async rollback(): Promise<void> {
     if (!this.#inTransaction) return;
     this.#inTransaction = false;
@@ -208,7 +224,7 @@ export class PostgresEngine implements Engine {
 
   /** Inside the migration's own transaction, so that a pooler's next client finds a clean session. */
   async reset(): Promise<void> {
-    await this.query("reset session authorization; reset role; reset all");
+    await this.query(cleanSession);
   }
 
   /**
@@ -279,6 +295,22 @@ export class PostgresEngine implements Engine {
     }
     throw error;
   }
+}
+
+/** Connects; the facts, and the answer to `ask` with them in one query, unless its table is missing. */
+async function greet(address: PostgresAddress, options: OpenOptions) {
+  const by = { ...options, applicationName: label(address, `amber ${options.by}`) };
+  if (options.ask) {
+    const both =
+      `with facts as materialized (${hello}), asked as (${options.ask}) select * from facts left join asked on true`;
+    try {
+      return await connect(address, { ...by, hello: both });
+    } catch (error) {
+      const refused = error instanceof AmberError ? error.cause : error;
+      if (!(refused instanceof StatementFailure) || (refused.code !== "42P01" && refused.code !== "42501")) throw error;
+    }
+  }
+  return await connect(address, { ...by, hello });
 }
 
 /** The user's own application_name stays visible in front of ours; Postgres keeps 63 bytes. */

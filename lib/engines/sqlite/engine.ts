@@ -31,6 +31,7 @@ export class SqliteEngine implements Engine {
   #inTransaction = false;
   #foreignKeys = false;
   #lockFile?: LockFile;
+  #keepsJournal = false;
   #patienceMs = patienceMs;
   /** `data_version` when the history was last known; undefined: unknown. */
   #seen?: number;
@@ -71,7 +72,7 @@ export class SqliteEngine implements Engine {
       if (index % 256 === 255) await sleep(0, this.options.stop); // lets a signal's message in
       try {
         if (this.#inTransaction) drain(this.#database!, text, []);
-        else await this.#patiently("the database", () => drain(this.#database!, text, []));
+        else await this.#patiently("the database", () => drain(this.#database!, text, []), text);
       } catch (error) {
         const failed = toFailure(error, this.address.path, text, this.#database!);
         if (failed instanceof StatementFailure) failed.index = index;
@@ -85,11 +86,13 @@ export class SqliteEngine implements Engine {
     if (request.journaled && !this.#lockFile) {
       this.#lockFile = await takeLockFile(`${this.address.path}.amber-lock`, this.#patienceMs, this.options);
     }
+    await this.#keepJournalFile();
     await this.begin();
   }
 
   async unlock(): Promise<void> {
     await this.rollback();
+    this.#removeJournalFile();
     this.#lockFile?.release();
     this.#lockFile = undefined;
   }
@@ -123,6 +126,12 @@ export class SqliteEngine implements Engine {
     await this.#patiently("readers of the database", () => drain(this.#database!, "commit", []));
     this.#inTransaction = false;
     if (reopen) this.#reopen();
+  }
+
+  async commitWith(change: string, options?: { reopen?: boolean }): Promise<boolean> {
+    if ((await this.query(change)).length !== 1) return false;
+    await this.commit(options);
+    return true;
   }
 
   // deno-lint-ignore require-await
@@ -163,6 +172,29 @@ export class SqliteEngine implements Engine {
     this.#database = undefined;
   }
 
+  /**
+   * Keeps the rollback journal's file between the transactions of a run, its header zeroed, which is as safe and saves the
+   * folder's fsync at each commit: 1,000 migrations in 1.6 s instead of 1.9 (`deno task bench`). Other connections do not
+   * see a difference.
+   */
+  async #keepJournalFile(): Promise<void> {
+    const mode = (await this.query("pragma journal_mode"))[0]?.journal_mode;
+    if (mode !== "delete") return;
+    await this.query("pragma journal_mode = persist");
+    this.#keepsJournal = true;
+  }
+
+  #removeJournalFile(): void {
+    if (!this.#keepsJournal) return;
+    this.#keepsJournal = false;
+    try {
+      all(this.#database!, "pragma journal_mode = persist", []); // a reopened connection has forgotten it
+      all(this.#database!, "pragma journal_mode = delete", []);
+    } catch (error) {
+      if (!isBusy(error)) throw error; // somebody writes: their commit removes it
+    }
+  }
+
   /** Opens it to look only. An empty file is an empty database, a missing one is unknown. */
   #look(): void {
     const looked = openToLook(this.address.path);
@@ -178,14 +210,14 @@ export class SqliteEngine implements Engine {
   }
 
   /** Tries again while somebody else has the database locked. Polled in random steps: fair, and never starved by SQLite's back-off. */
-  async #patiently<T>(what: string, work: () => T): Promise<T> {
+  async #patiently<T>(what: string, work: () => T, text?: string): Promise<T> {
     const started = performance.now();
     let told = started - 4_000;
     for (;;) {
       try {
         return work();
       } catch (error) {
-        if (!isBusy(error)) throw toFailure(error, this.address.path);
+        if (!isBusy(error)) throw toFailure(error, this.address.path, text, this.#database);
         this.options.stop.throwIfAborted();
         const elapsedMs = performance.now() - started;
         if (elapsedMs >= this.#patienceMs) {
