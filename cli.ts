@@ -8,6 +8,7 @@ import { buildApp } from "./lib/commands/app.ts";
 import type { AmberContext, World } from "./lib/commands/context.ts";
 import { AmberError } from "./lib/errors.ts";
 import { Reporter } from "./lib/output/reporter.ts";
+import { argumentSecrets, redactor } from "./lib/secrets.ts";
 import { version } from "./lib/version.ts";
 
 /** A second signal, or this long after the first, ends the process as it stands: the database rolls back. */
@@ -18,12 +19,14 @@ export async function main(args: string[]): Promise<number> {
   const stop = new AbortController();
   listenForSignals(stop);
   const end = args.indexOf("--");
-  const world = worldOf((end < 0 ? args : args.slice(0, end)).includes("--json"), stop.signal);
+  const secrets = argumentSecrets(args);
+  const json = (end < 0 ? args : args.slice(0, end)).includes("--json");
+  const world = worldOf({ json, secrets, stop: stop.signal });
   // What a migration's code prints is no result: stdout is for ours.
   console.log = console.info = console.debug = (...texts: unknown[]) => console.error(...texts);
 
-  let mistake: AmberError | undefined;
-  const app = buildApp(version, (error) => mistake = error);
+  let mistake: unknown;
+  const app = buildApp({ version, args, mistaken: (error) => mistake = error });
   const context: AmberContext & { process: { exitCode?: number | string | null } } = {
     process: {
       stdout: { write: world.stdout },
@@ -34,13 +37,13 @@ export async function main(args: string[]): Promise<number> {
   };
   await run(app, args.length === 0 ? ["--help"] : args, context as never);
   if (mistake) {
-    return new Reporter(world, { json: world.json, colour: world.isColoured, redact: (text) => text }).error(mistake);
+    return new Reporter(world, { json, colour: world.isColoured, redact: redactor(secrets) }).error(mistake);
   }
   const status = Number(context.process.exitCode ?? 0);
   return context.exit !== 0 ? context.exit : status === 0 ? 0 : status < 0 ? 2 : 1;
 }
 
-function worldOf(json: boolean, stop: AbortSignal): World {
+function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
   const env = Deno.env.toObject();
   const terminal = Deno.stdout.isTerminal();
   return {
@@ -51,7 +54,19 @@ function worldOf(json: boolean, stop: AbortSignal): World {
       } catch (error) {
         if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return undefined;
         throw new AmberError("CONFIG_UNREADABLE", {
-          message: `Cannot read "${path}": ${error instanceof Error ? error.message : error}`,
+          message: `Cannot read the environment file "${path}": ${
+            error instanceof Deno.errors.IsADirectory
+              ? "it is a folder"
+              : error instanceof Deno.errors.PermissionDenied
+              ? "this user may not read it"
+              : error instanceof Error
+              ? error.message
+              : error
+          }`,
+          where: path,
+          hint: error instanceof Deno.errors.IsADirectory
+            ? "Put the file there, or name it with --env-file. (Docker makes a folder of a file that was to be mounted and did not exist.)"
+            : "Let this user read it, or name another one with --env-file.",
           cause: error,
         });
       }
@@ -60,11 +75,10 @@ function worldOf(json: boolean, stop: AbortSignal): World {
     stderr: (text) => writeAll(Deno.stderr, text),
     isTerminal: Deno.stdin.isTerminal() && Deno.stderr.isTerminal(),
     isColoured: env.NO_COLOR ? false : env.FORCE_COLOR ? true : terminal,
-    json,
+    ...given,
     ask: (question) => prompt(question),
     now: () => new Date(),
     by: `${env.USER ?? env.LOGNAME ?? "unknown"}@${hostname()}`,
-    stop,
   };
 }
 

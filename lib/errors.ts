@@ -54,6 +54,7 @@ export const exitStatuses = {
   TERMINATED: 143,
 } as const;
 
+/** One of the codes above: programs branch on it, never on the text. */
 export type ErrorCode = keyof typeof exitStatuses;
 
 export interface ErrorParts {
@@ -70,11 +71,16 @@ export interface ErrorParts {
 
 /** A failure that can happen to a user: a stable code for programs, a message and a hint for people. */
 export class AmberError extends Error {
+  /** What happened, for programs. */
   readonly code: ErrorCode;
+  /** File with line and column, or the database. */
   readonly where?: string;
+  /** The one thing to do next. */
   readonly hint?: string;
+  /** The statement with its caret, the database's own words. */
   readonly detail?: string;
 
+  /** An error with a code of the table. */
   constructor(code: ErrorCode, parts: ErrorParts) {
     super(parts.message, { cause: parts.cause });
     this.name = "AmberError";

@@ -193,13 +193,13 @@ const otherWords: Record<string, string> = {
  * The command line.
  *
  * @param given.args What was typed, for hints.
- * @param given.mistaken Told of a mistake in it, so that it is reported like every other error.
+ * @param given.mistaken Told of a mistake in it, or in amber, so that it is reported like every other error.
  */
 export function buildApp(
   { version, args, mistaken }: {
     version: string;
     args: readonly string[];
-    mistaken: (error: AmberError) => void;
+    mistaken: (error: unknown) => void;
   },
 ): Application<AmberContext & CommandContext> {
   const routes = { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt, wait, status, dbshell };
@@ -225,6 +225,10 @@ export function buildApp(
     );
     return "";
   };
+  const unexpected = (exc: unknown) => {
+    mistaken(exc);
+    return "";
+  };
   return buildApplication(root, {
     name: "amber",
     versionInfo: { currentVersion: version },
@@ -234,6 +238,8 @@ export function buildApp(
       loadText: () => ({
         ...text_en,
         exceptionWhileParsingArguments: usage,
+        exceptionWhileLoadingCommandFunction: unexpected,
+        exceptionWhileRunningCommand: unexpected,
         noCommandRegisteredForInput: ({ input, corrections }) => {
           const near = corrections[0]?.replaceAll("`", "");
           const known = otherWords[input.toLowerCase()] ?? (near ? `amber ${near}` : undefined);

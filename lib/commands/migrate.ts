@@ -45,14 +45,19 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
 
 /** What is shown when a migration run has ended well. */
 export function migrateOutcome(result: MigrateResult, recorded: readonly string[] = []): Outcome {
-  const { applied, unapplied, planned, snapshot } = result;
+  const { applied, unapplied, snapshot } = result;
+  const planned = result.planned?.filter((step) => !recorded.includes(step.name));
   const done = [
     ...(recorded.length > 0 ? [`${recorded.length} recorded without running: ${recorded.join(", ")}`] : []),
     ...(applied.length > 0 ? [`${applied.length} applied`] : []),
     ...(unapplied.length > 0 ? [`${unapplied.length} undone`] : []),
   ];
   const lines = planned
-    ? planned.length === 0 ? ["Nothing to do."] : ["Plan:", ...planLines(planned)]
+    ? planned.length + recorded.length === 0 ? ["Nothing to do."] : [
+      "Plan:",
+      ...recorded.map((name) => `  record ${name}  without running it: its tables are there`),
+      ...planLines(planned),
+    ]
     : [done.length === 0 ? "Nothing to do." : `Done: ${done.join(", ")}.`];
   return {
     result: { applied, unapplied, recorded, ...(planned ? { planned } : {}), ...(snapshot ? { snapshot } : {}) },

@@ -2,6 +2,7 @@ import type { Dialect } from "../migrations/lexer.ts";
 
 /** What goes into a statement as a parameter. On SQLite a whole number is bound as INTEGER, any other as REAL. */
 export type Value = string | number | bigint | boolean | null | Uint8Array;
+/** One row: column names and values. */
 export type Row = Record<string, unknown>;
 
 /** One statement as an engine runs it. */
@@ -18,8 +19,11 @@ export interface Runnable {
 
 /** A session that holds something that a statement waits for. */
 export interface Blocker {
+  /** Its server process. */
   pid: number;
+  /** Its application_name. */
   application: string;
+  /** Its role. */
   user: string;
   /** e.g. `idle in transaction` */
   state: string;
@@ -27,6 +31,7 @@ export interface Blocker {
   ageSeconds: number;
   /** When its latest query began, ISO 8601. */
   queryStart?: string;
+  /** Its latest query, at most 200 characters; when this role may see it. */
   query?: string;
 }
 
@@ -42,7 +47,7 @@ export class StatementFailure extends Error {
   /** Which of the statements handed to `run()`, from 0. */
   index = 0;
   /** Where in that statement's text, in UTF-16 units, when the database says so. */
-  readonly offset?: number;
+  offset?: number;
   /** SQLSTATE, or `SQLITE_BUSY` and the like. */
   readonly code?: string;
   readonly detail?: string;
@@ -67,10 +72,14 @@ export class StatementFailure extends Error {
 export interface OpenOptions {
   /** How long to wait for a database that does not answer; 0: one try of at most 5 s. */
   waitMs: number;
+  /** How long to wait for a SQLite file that somebody else has locked. Default: 10 minutes; `lock()` sets its own. */
+  patienceMs?: number;
   /** Create a Postgres database or a SQLite file that does not exist. */
   create: boolean;
   /** Look only: nothing is written or created, no lock is taken, also on a read-only disk. */
   readOnly: boolean;
+  /** With `readOnly`, for a command that writes later: may roll back what a killed writer left half written (SQLite). */
+  recover?: boolean;
   /** A query that Postgres answers together with the greeting's facts, to save the usual start a round trip: see `Engine.asked`. */
   ask?: string;
   /** Aborts every wait; its reason is thrown. */

@@ -13,7 +13,8 @@ import { split, type Statement } from "./splitter.ts";
 
 /** What a TypeScript migration is handed: `export async function up(db: MigrationDatabase)`. */
 export interface MigrationDatabase {
-  readonly engine: Dialect;
+  /** Which engine it runs on. */
+  readonly engine: "sqlite" | "postgres";
   /**
    * Runs SQL: several statements, or one with parameters (`$1`, `$2` on both engines). On SQLite whole numbers are bound
    * as INTEGER. BEGIN and COMMIT are refused in a migration that is one transaction anyway.
@@ -123,18 +124,34 @@ export function migrationDatabase(
         await database.query(sql, params);
         return;
       }
-      await engine.run(statements.map(({ text, data }) => ({ text, data, lockWait: "none" as const })));
+      const { stack } = new Error();
+      await engine.run(statements.map(({ text, data }) => ({ text, data, lockWait: "none" as const })))
+        .catch((error) => refused(error, stack, statements[(error as StatementFailure).index]?.text));
     },
     async query<T extends Row>(sql: string, params: readonly Value[] = []) {
       if (engine.dialect === "sqlite" && !executed.has(sql)) {
         for (const statement of split(sql, "sqlite").statements) executed.set(sql, statement);
       }
-      return await engine.query(numbered(sql, engine.dialect), params) as T[];
+      const { stack } = new Error();
+      return await engine.query(numbered(sql, engine.dialect), params)
+        .catch((error) => refused(error, stack, sql)) as T[];
     },
     batch: (options, work) => runBatch(engine, options, work, atomic ? undefined : { ...checkpoint, index: batches++ }),
     rebuild: (options) => rebuildTable(engine, options),
   };
   return database;
+}
+
+/** What a statement was that the database refused, for the message. */
+const refusedTexts = new WeakMap<StatementFailure, string>();
+
+/** Keeps the place in the code where the statement came from: the answer arrives on the driver's own stack. */
+function refused(error: unknown, calledFrom: string | undefined, text: string | undefined): never {
+  if (error instanceof StatementFailure) {
+    error.stack = `${error.stack}\n${calledFrom}`;
+    if (text !== undefined) refusedTexts.set(error, text);
+  }
+  throw error;
 }
 
 /** An error that a migration's code threw, with the line in the file. */
@@ -146,6 +163,9 @@ export function codeFailure(error: unknown, file: MigrationFile, name: string, a
     where: placeIn(error, file),
     detail: error instanceof StatementFailure
       ? [
+        ...(refusedTexts.has(error)
+          ? [`statement: ${refusedTexts.get(error)!.replace(/\s+/g, " ").trim().slice(0, 200)}`]
+          : []),
         `database: ${message}`,
         ...(error.detail ? [`detail: ${error.detail}`] : []),
         ...(error.hint ? [`its hint: ${error.hint}`] : []),

@@ -71,14 +71,25 @@ export function descendants(ordered: readonly Migration[], name: string): Set<st
 function parentName(declared: string, file: MigrationFile, byName: Map<string, MigrationFile>): string {
   const name = declared.replace(/\.(sqlite\.|postgres\.)?(sql|ts|js|mts|mjs)$/, "");
   if (byName.has(name)) return name;
-  const near = [...byName.keys()].find((other) =>
-    other.startsWith(`${name}_`) || other.replace(/^\d+_?/, "") === name.replace(/^\d+_?/, "")
-  );
+  const near =
+    [...byName.keys()].find((other) =>
+      other.startsWith(`${name}_`) || other.replace(/^\d+_?/, "") === name.replace(/^\d+_?/, "")
+    ) ?? [...byName.keys()].find((other) => other !== file.name && differByOne(other, name));
   throw new AmberError("MIGRATION_PARENT_MISSING", {
     message: `Cannot order the migrations: "${file.name}" depends on "${declared}", and there is no such migration`,
     where: file.path,
     hint: near ? `Did you mean "${near}"?` : "Bring the file back, or mend the depends line.",
   });
+}
+
+/** Whether one character put in, left out, changed, or swapped with the next one makes one name of the other. */
+function differByOne(a: string, b: string): boolean {
+  let start = 0;
+  while (start < a.length && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < Math.min(a.length, b.length) - start && a.at(-1 - end) === b.at(-1 - end)) end++;
+  const [left, right] = [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+  return Math.max(left.length, right.length) <= 1 || (left.length === 2 && left === [...right].reverse().join(""));
 }
 
 /** Depth first over the sorted list, parents first: numbers stay in order wherever dependencies allow it. */

@@ -2,9 +2,10 @@ import { AmberError } from "../errors.ts";
 import { type Engine, StatementFailure } from "../engines/engine.ts";
 import { isLockFailure, rowOf, type Runner, runScript } from "./apply.ts";
 import { codeFailure, migrationDatabase } from "./code.ts";
-import { deleteRow, updateRow, writeRow } from "./history.ts";
+import { deleteRow, readHistory, updateRow, writeRow } from "./history.ts";
 import type { HistoryRow } from "./history_row.ts";
 import { type Begun, clearAway, noteBefore, outcome } from "./outside.ts";
+import { setsLockTimeout, settings } from "./postgres_facts.ts";
 import type { Prepared } from "./prepare.ts";
 import { prefixHash, type Script, type Unit } from "./script.ts";
 import { positionOf, type Statement } from "./splitter.ts";
@@ -30,25 +31,24 @@ export async function applyJournaled(step: Prepared, runner: Runner): Promise<vo
   });
 }
 
-/** Writes the row `running` or `reverting`, or takes up the one that a killed run left. */
+/**
+ * Writes the row `running` or `reverting`, or takes up the one that a killed run left. It is read here once more: this may
+ * be the second try of a run whose first statements are done already.
+ */
 async function begin(step: Prepared, runner: Runner): Promise<HistoryRow> {
   const state = step.direction === "up" ? "running" : "reverting";
-  if (step.row?.state === state) {
-    await refuseChangedPrefix(step, step.row);
-    return step.row;
-  }
-  const fresh: HistoryRow = { ...rowOf(step, runner, 0), state, done: 0, doneHash: await prefixHash([], 0) };
-  await transaction(runner.engine, async () => {
+  return await transaction(runner.engine, async () => {
+    const known = (await readHistory(runner.engine))?.find((row) => row.name === step.name);
+    if (known?.state === state) {
+      await refuseChangedPrefix(step, known);
+      return known;
+    }
+    const fresh: HistoryRow = { ...rowOf(step, runner, 0), state, done: 0, doneHash: await prefixHash([], 0) };
+    const { done, doneHash, begun, checkpoint } = fresh;
     if (step.direction === "up") await writeRow(runner.engine, fresh);
-    else {await updateRow(runner.engine, step.name, {
-        state,
-        done: 0,
-        doneHash: fresh.doneHash,
-        begun: null,
-        checkpoint: null,
-      });}
+    else await updateRow(runner.engine, step.name, { state, done, doneHash, begun, checkpoint });
+    return fresh;
   });
-  return fresh;
 }
 
 /** What was done already must still stand in the file as it was run. */
@@ -87,11 +87,11 @@ async function runUnits(step: Prepared, script: Script, row: HistoryRow, runner:
     };
     if (unit.outside) {
       const known = begun?.statement === unit.from ? begun : undefined;
-      if (!known || await settle(step, unit, known, runner) === "again") {
+      if (!known || known.refused || await settle(step, unit, known, runner) === "again") {
         await runOutside(step, script, unit, known, runner);
       }
       begun = undefined;
-      await transaction(engine, () => updateRow(engine, step.name, after));
+      await record(step, after, runner);
     } else {
       await runInside(step, script, unit, runner, after);
     }
@@ -110,12 +110,25 @@ async function runInside(
   const { engine } = runner;
   await engine.begin({ foreignKeys: script.foreignKeys });
   try {
-    const statements = unit.run.map(({ index }) => script.statements[index]!);
     const guard = engine.dialect === "sqlite"
-      ? await guardBefore(engine, { statements, additive: script.additive, rows: script.rows })
+      ? await guardBefore(engine, {
+        statements: unit.run.map(({ index }) => script.statements[index]!),
+        earlier: script.statements.slice(0, unit.from),
+        later: script.statements.slice(unit.from + unit.count),
+        additive: script.additive,
+        rows: script.rows,
+      })
       : undefined;
+    // The engine's own limits, set as the transaction began, would hide the one that the file has set before.
+    const limit = script.settings.findLast((index) => index < unit.from && setsLockTimeout(script.statements[index]!));
+    if (limit !== undefined) await engine.run([{ text: script.statements[limit]!.text, lockWait: "own" }]);
     await runScript(step, script, unit.run, engine, stopped(unit));
-    if (guard) await guardAfter(engine, guard, { name: step.name, path: step.path });
+    if (guard) {
+      const { name, path, direction } = step;
+      const found = await guardAfter(engine, guard, { name, path, direction, aftermath: stopped(unit) });
+      for (const message of found) runner.report({ type: "note", message });
+    }
+    await asOurselves(script, engine);
     await updateRow(engine, step.name, after);
     await engine.commit();
   } catch (error) {
@@ -133,28 +146,29 @@ async function runOutside(
 ): Promise<void> {
   const { engine } = runner;
   const outside = unit.outside!;
+  let begun: Begun | undefined;
   if (engine.dialect === "postgres") {
-    for (const name of await clearAway(engine, outside, known)) {
-      runner.report({ type: "note", message: `dropped the invalid index ${name} that an earlier try left` });
-    }
-    const begun = await noteBefore(engine, outside, unit.from);
-    await transaction(engine, () => updateRow(engine, step.name, { begun: JSON.stringify(begun) }));
+    await engine.withoutTimeouts(async () => {
+      for (const name of await clearAway(engine, outside, known)) {
+        runner.report({ type: "note", message: `dropped the invalid index ${name} that an earlier try left` });
+      }
+    });
+    begun = await noteBefore(engine, outside, unit.from);
+    await record(step, { begun: JSON.stringify(begun) }, runner);
   }
   try {
     await engine.withoutTimeouts(() => runScript(step, script, unit.run, engine, stopped(unit)));
   } catch (error) {
-    // The database said no, so nothing is in doubt: the next run begins with this statement.
+    // The database said no, so nothing is in doubt: the next run begins with this statement, and clears away what is left.
     const refused = error instanceof AmberError && error.cause instanceof StatementFailure && !isCutOff(error.cause);
-    if (refused && engine.dialect === "postgres") {
-      await transaction(engine, () => updateRow(engine, step.name, { begun: null }));
-    }
+    if (refused && begun) await record(step, { begun: JSON.stringify({ ...begun, refused }) }, runner);
     throw error;
   }
 }
 
 /** What a killed run left of this statement: nothing to do any more, or to be run again. */
 async function settle(step: Prepared, unit: Unit, begun: Begun, runner: Runner): Promise<"done" | "again"> {
-  const found = await outcome(runner.engine, unit.outside!, begun);
+  const found = await runner.engine.withoutTimeouts(() => outcome(runner.engine, unit.outside!, begun));
   if (found !== "unknown") return found;
   const script = step.script!;
   const { line, column } = positionOf(script.text, script.statements[unit.from]!.offset);
@@ -167,6 +181,26 @@ async function settle(step: Prepared, unit: Unit, begun: Begun, runner: Runner):
       `Look (amber dbshell). If it did not, or may run twice: amber migrate --accept ${step.name}, then amber migrate. ` +
       "If it did: take the statement out of the file first, then the same two commands.",
   });
+}
+
+/** Journals in a transaction of its own. */
+async function record(step: Prepared, fields: Partial<HistoryRow>, { engine }: Runner): Promise<void> {
+  await transaction(engine, async () => {
+    if (step.script) await asOurselves(step.script, engine);
+    await updateRow(engine, step.name, fields);
+  });
+}
+
+/** A file may have changed the role, and only the one that connected may write the history. Until the commit. */
+async function asOurselves(script: Script, engine: Engine): Promise<void> {
+  const changed = new Set(
+    script.settings.flatMap((index) => settings(script.statements[index]!)).map(({ name }) => name),
+  );
+  const undo = [
+    ...(changed.has("session_authorization") ? ["set local session authorization default"] : []),
+    ...(changed.has("session_authorization") || changed.has("role") ? ["set local role none"] : []),
+  ];
+  if (undo.length > 0) await engine.run(undo.map((text) => ({ text, lockWait: "own" })));
 }
 
 /** Code with `atomic = false`: it commits by itself, round by round. */
@@ -218,7 +252,7 @@ function isCutOff(failure: StatementFailure): boolean {
 function stopped(unit: Unit): string {
   return unit.from === 0
     ? "Nothing of this migration was done; earlier ones stay."
-    : `The first ${unit.from} statement${
-      unit.from === 1 ? " of this migration is" : "s of this migration are"
-    } done and stay; the next run goes on behind.`;
+    : unit.from === 1
+    ? "The first statement of this migration is done and stays; the next run goes on behind it."
+    : `The first ${unit.from} statements of this migration are done and stay; the next run goes on behind them.`;
 }

@@ -5,8 +5,12 @@ import type { Unit } from "./script.ts";
 export interface Begun {
   /** Index of the statement in its section. */
   statement: number;
+  /** The index that it builds: the file may say another when the next run comes. */
+  index?: { name?: Named; table: Named };
   /** Oids of the indexes on the table that were there before, for an index without a name. */
   indexes?: string[];
+  /** The database has refused it: it has not taken effect, and may have left an invalid index. */
+  refused?: boolean;
 }
 
 type Outside = NonNullable<Unit["outside"]>;
@@ -17,11 +21,13 @@ interface Named {
 
 /** What to note before the statement begins, so that it can be recognised after a crash. */
 export async function noteBefore(engine: Engine, outside: Outside, statement: number): Promise<Begun> {
-  if (outside.kind !== "createIndex" || outside.name) return { statement };
+  if (outside.kind !== "createIndex") return { statement };
+  const index = { name: outside.name, table: outside.table };
+  if (outside.name) return { statement, index };
   const rows = await engine.query(
     `select indexrelid::text as oid from pg_catalog.pg_index where indrelid = ${regclass(outside.table)}`,
   );
-  return { statement, indexes: rows.map((row) => String(row.oid)) };
+  return { statement, index, indexes: rows.map((row) => String(row.oid)) };
 }
 
 /**
@@ -40,11 +46,15 @@ export async function clearAway(engine: Engine, outside: Outside, begun: Begun |
   const invalid = `select n.nspname as schema, c.relname as name from pg_catalog.pg_index i
     join pg_catalog.pg_class c on c.oid = i.indexrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where not i.indisvalid and c.relkind = 'i'`;
-  if (outside.kind === "createIndex") {
-    const which = outside.name ? `c.relname = ${literal(outside.name.name, "postgres")}` : fresh(begun);
-    if (which) await drop(await engine.query(`${invalid} and i.indrelid = ${regclass(outside.table)} and ${which}`));
-  } else if (outside.kind === "again" && outside.target?.isConcurrent) {
-    await drop(await engine.query(`${invalid} and c.relname ~ '_cc(new|old)[0-9]*$' and c.relname !~ '^pg_'`));
+  const dropInvalid = async ({ name, table }: { name?: Named; table: Named }) => {
+    const which = name ? `c.relname = ${literal(name.name, "postgres")}` : fresh(begun);
+    if (which) await drop(await engine.query(`${invalid} and i.indrelid = ${regclass(table)} and ${which}`));
+  };
+  if (begun?.index) await dropInvalid(begun.index);
+  if (outside.kind === "createIndex") await dropInvalid(outside);
+  else if (outside.kind === "again" && outside.target?.isConcurrent) {
+    const halves = String.raw`c.relname ~ '_cc(new|old)[0-9]*$' and c.relname !~ '^pg_'`;
+    await drop(await engine.query(`${invalid} and ${halves} and ${within(outside.target)}`));
   }
   return dropped;
 }
@@ -119,6 +129,14 @@ export async function outcome(engine: Engine, outside: Outside, begun: Begun): P
     case "again":
       return "again";
   }
+}
+
+/** Where a concurrent REINDEX leaves its halves; elsewhere somebody else's may be at work. */
+function within({ kind, name }: NonNullable<Extract<Outside, { kind: "again" }>["target"]>): string {
+  if (!name || kind === "database" || kind === "system") return "true";
+  if (kind === "schema") return `n.nspname = ${literal(name.name, "postgres")}`;
+  if (kind === "table") return `i.indrelid = ${regclass(name)}`;
+  return `i.indrelid = (select indrelid from pg_catalog.pg_index where indexrelid = ${regclass(name)})`;
 }
 
 function fresh(begun: Begun | undefined): string | undefined {

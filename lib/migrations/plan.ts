@@ -27,7 +27,7 @@ export function planSteps(entries: readonly Entry[], goal: Goal): Step[] {
     case "zero":
       return backwards(entries, () => true);
     case "back":
-      return backwards(entries, () => true).slice(0, goal.count);
+      return backwards(entries, () => true, goal.count);
     case "target": {
       const target = entries.find((entry) => entry.name === goal.name)!;
       if (target.state !== "applied") {
@@ -57,9 +57,10 @@ function forwards(entries: readonly Entry[], wanted: (entry: Entry) => boolean):
   return steps;
 }
 
-function backwards(entries: readonly Entry[], wanted: (entry: Entry) => boolean): Step[] {
+function backwards(entries: readonly Entry[], wanted: (entry: Entry) => boolean, most = Infinity): Step[] {
   const steps: Step[] = [];
   for (const entry of [...entries].reverse()) {
+    if (steps.length === most) break;
     if (entry.state === "pending" || !wanted(entry)) continue;
     if (entry.state === "running") {
       throw new AmberError("MIGRATION_IRREVERSIBLE", {

@@ -1,11 +1,12 @@
 import { AmberError } from "../errors.ts";
 import type { Runnable } from "../engines/engine.ts";
 import { sha256 } from "./digest.ts";
-import type { Dialect } from "./lexer.ts";
+import { type Dialect, lex } from "./lexer.ts";
 import * as pg from "./postgres_facts.ts";
 import * as lite from "./sqlite_facts.ts";
 import { normalized, positionOf, type Statement } from "./splitter.ts";
 import type { Section } from "./sql_file.ts";
+import { words } from "./words.ts";
 
 /** Some statements of a script that are committed together. */
 export interface Unit {
@@ -46,8 +47,9 @@ export function makeScript(section: Section, file: { path: string; text: string;
   const { dialect } = file;
   const created = new Set<string>();
   const facts = statements.map((statement) => {
+    if (isInsert(statement)) return { additive: isAdditive(statement, dialect, created), outside: undefined };
     refuse(statement, file);
-    const additive = dialect === "postgres" ? pg.isAdditive(statement, created) : lite.isAdditive(statement, created);
+    const additive = isAdditive(statement, dialect, created);
     if (dialect === "postgres") pg.noteCreated(statement, created);
     else lite.noteCreated(statement, created);
     return { additive, outside: dialect === "postgres" ? pg.outsideKind(statement) : lite.outsideKind(statement) };
@@ -57,14 +59,14 @@ export function makeScript(section: Section, file: { path: string; text: string;
   return {
     ...file,
     statements,
-    units: makeUnits(statements, dialect, atomic, facts.map((fact) => fact.outside)),
+    units: makeUnits(statements, file, atomic, facts.map((fact) => fact.outside)),
     atomic,
     foreignKeys: first?.name === "foreign_keys" && /^(on|yes|true|1)$/i.test(first.value ?? ""),
-    reopen: dialect === "sqlite" && statements.some((statement) => lite.reopens(statement)),
+    reopen: dialect === "sqlite" && statements.some((statement) => !isInsert(statement) && lite.reopens(statement)),
     rows: section.rows,
     additive: facts.every((fact) => fact.additive),
     settings: dialect === "postgres"
-      ? statements.flatMap((statement, index) => (pg.onlySets(statement) ? [index] : []))
+      ? statements.flatMap((statement, index) => (!isInsert(statement) && pg.onlySets(statement) ? [index] : []))
       : [],
   };
 }
@@ -92,7 +94,7 @@ export function sectionText(section: Section): string {
 
 function makeUnits(
   statements: readonly Statement[],
-  dialect: Dialect,
+  { dialect, text }: { dialect: Dialect; text: string },
   atomic: boolean,
   outside: readonly Unit["outside"][],
 ): Unit[] {
@@ -101,9 +103,10 @@ function makeUnits(
   let ownLimit = false;
   if (atomic) units.push(group = { from: 0, count: statements.length, run: [] });
   for (const [index, statement] of statements.entries()) {
-    const word = dialect === "postgres" ? pg.transactionWord(statement) : lite.transactionWord(statement);
-    if (dialect === "postgres" && pg.setsLockTimeout(statement)) ownLimit = true;
-    if (word !== undefined || isSkipped(statement, dialect)) {
+    const insert = isInsert(statement);
+    const word = insert ? undefined : transactionWord(statement, dialect);
+    if (!insert && dialect === "postgres" && pg.setsLockTimeout(statement)) ownLimit = true;
+    if (word !== undefined || (!insert && isSkipped(statement, dialect, atomic))) {
       if (atomic) continue;
       if (word === "begin" && !group) units.push(group = { from: index, count: 1, run: [] });
       else if (group) group.count++;
@@ -115,10 +118,11 @@ function makeUnits(
       ? undefined
       : ownLimit
       ? "own"
-      : pg.lockNeed(statement) === "exclusive"
+      : !insert && pg.lockNeed(statement) === "exclusive"
       ? "short"
       : "none";
-    const runnable = { index, text: statement.text, data: statement.data, lockWait: wait } as Unit["run"][number];
+    const written = dialect === "sqlite" ? asWritten(statement, text) : statement.text;
+    const runnable = { index, text: written, data: statement.data, lockWait: wait } as Unit["run"][number];
     const kind = outside[index] ??
       (!atomic && !group && dialect === "postgres" && pg.isCallOrDo(statement) ? { kind: "call" } as const : undefined);
     if (group) {
@@ -129,14 +133,41 @@ function makeUnits(
   return units;
 }
 
-function isSkipped(statement: Statement, dialect: Dialect): boolean {
+/** SQLite keeps the definition of a view or an index as it was written, with the space and comments before its ";". */
+function asWritten(statement: Statement, text: string): string {
+  const end = statement.offset + statement.text.length;
+  if (text[end] === ";") return statement.text;
+  for (const { kind, start, end: next } of lex(text, "sqlite", end)) {
+    if (kind === "space") continue;
+    if (kind === "comment" && !/^--[-\s]*migrate\s*:/i.test(text.slice(start, next))) continue;
+    return text[start] === ";" ? text.slice(statement.offset, start) : statement.text;
+  }
+  return text.slice(statement.offset);
+}
+
+/** DETACH fails inside a transaction; with ATTACH in it the connection is opened anew behind the migration. */
+/** Most statements of a large file are INSERTs, of which little has to be asked. */
+function isInsert({ text }: Statement): boolean {
+  return /^insert\b/i.test(text);
+}
+
+function isAdditive(statement: Statement, dialect: Dialect, created: ReadonlySet<string>): boolean {
+  return dialect === "postgres" ? pg.isAdditive(statement, created) : lite.isAdditive(statement, created);
+}
+
+function transactionWord(statement: Statement, dialect: Dialect) {
+  return dialect === "postgres" ? pg.transactionWord(statement) : lite.transactionWord(statement);
+}
+
+function isSkipped(statement: Statement, dialect: Dialect, atomic: boolean): boolean {
   if (dialect !== "sqlite") return false;
+  if (atomic && words(statement, "sqlite").is("DETACH")) return true;
   const found = lite.pragma(statement);
   return found !== undefined && lite.skippedPragma(found.name);
 }
 
 function refuse(statement: Statement, file: { path: string; text: string; dialect: Dialect }): void {
-  const word = file.dialect === "postgres" ? pg.transactionWord(statement) : lite.transactionWord(statement);
+  const word = transactionWord(statement, file.dialect);
   const fail = (message: string, hint: string) => {
     const { line, column } = positionOf(file.text, statement.offset);
     throw new AmberError("MIGRATION_MALFORMED", { message, where: `${file.path}:${line}:${column}`, hint });

@@ -1,331 +1,227 @@
-import { AmberError } from "../errors.ts";
-import { type Engine, literal, quoteName, StatementFailure } from "../engines/engine.ts";
+import { type Engine, literal, quoteName } from "../engines/engine.ts";
 import type { Statement } from "./splitter.ts";
 import { type Touch, touches } from "./sqlite_facts.ts";
+import { danglingNotes, keepCounters, lostBelongings, readCounters } from "./sqlite_keepsakes.ts";
+import { Lineage } from "./sqlite_lineage.ts";
+import { damageNote, freshDamage, type Guarded, refuseBroken, refuseLoss } from "./sqlite_refusals.ts";
+import { type Broken, brokenReferences, type Catalog, readCatalog, shakenBy } from "./sqlite_references.ts";
+import { lowerCase } from "./words.ts";
 
 /** What a guard looks at. */
 export interface Watched {
   /** The statements to come; undefined when code decides what runs: then every table is watched. */
   statements?: readonly Statement[];
+  /** Of a script that is committed piece by piece: what has run already, and what will run after this piece. */
+  earlier?: readonly Statement[];
+  later?: readonly Statement[];
   additive: boolean;
   /** Tables that may lose rows. */
   rows: readonly string[];
 }
 
-/** What stood in the watched tables before. */
+/** What stood in the tables that a migration can reach, before it ran. */
 export interface Before {
-  touch: Touch;
-  everything: boolean;
+  steps: Touch[];
+  earlier: Touch[];
+  later: Touch[];
   allowed: Set<string>;
+  /** Undefined when the statements only add: then no table can lose rows. */
+  catalog?: Catalog;
+  isCode: boolean;
+  /** Code, or statements that write the schema table themselves. */
+  watchesAll: boolean;
+  cascades: boolean;
   counts: Map<string, number>;
-  /** Rows whose parents were missing already: for each child table, how often each reference. */
-  broken: Map<string, Map<string, number>>;
-}
-
-interface Reference {
-  child: string;
-  parent: string;
+  /** By child table. */
+  broken: Map<string, Broken>;
+  /** AUTOINCREMENT counters. */
+  counters: Map<string, bigint>;
 }
 
 /**
- * Counts rows and broken references before a migration on SQLite, in the tables that it can reach: those it changes,
- * those that refer to them, those that their triggers name. Nothing is read where only new tables are touched.
+ * Notes what a migration on SQLite could lose: counts of rows and broken references, only in tables where they can
+ * change. The statements decide first; the catalog is read when they do more than add rows to tables without triggers.
  */
 export async function guardBefore(engine: Engine, watched: Watched): Promise<Before> {
-  const touch = merge((watched.statements ?? []).map(touches));
-  const everything = watched.statements === undefined;
-  const existing = await tables(engine);
-  const changed = everything ? existing : reached(touch).filter((name) => existing.includes(name));
+  const isCode = watched.statements === undefined;
+  const steps = (watched.statements ?? []).map(touches);
   const before: Before = {
-    touch,
-    everything,
-    allowed: new Set(watched.rows.map((name) => name.toLowerCase())),
+    steps,
+    earlier: (watched.earlier ?? []).map(touches),
+    later: (watched.later ?? []).map(touches),
+    allowed: new Set(watched.rows.map((name) => lowerCase(name.replace(/^main\./i, "")))),
+    isCode,
+    watchesAll: isCode || (watched.statements ?? []).some(({ text }) => /writable_schema/i.test(text)),
+    cascades: false,
     counts: new Map(),
     broken: new Map(),
+    counters: new Map(),
   };
-  if (changed.length === 0) return before;
-  const near = everything ? existing : await neighbours(engine, changed);
-  if (!watched.additive) { for (const table of near) before.counts.set(table, await count(engine, table)); }
-  for (const table of await checkable(engine, near, touch, everything)) {
-    before.broken.set(table, await brokenReferences(engine, table));
+  const isLight = reached(steps).size === 0 || watched.additive && await onlyAdds(engine, before);
+  if (!before.watchesAll && isLight) return before;
+  const catalog = before.catalog = await readCatalog(engine);
+  before.cascades = (await engine.query("pragma foreign_keys"))[0]?.foreign_keys === 1;
+  for (const table of countable(before, catalog)) before.counts.set(table, await count(engine, table));
+  for (const table of checkable(before, catalog)) before.broken.set(table, await brokenReferences(engine, table));
+  if (catalog.hasCounters && (isCode || lineageOf(before).rebuilt().length > 0)) {
+    before.counters = await readCounters(engine);
   }
   return before;
 }
 
 /**
- * Compares with what stands there now, still inside the transaction. Gives notes about what was broken before.
+ * Compares with what stands there now, still inside the transaction, and puts AUTOINCREMENT counters back that a rebuild
+ * has made forget.
  *
- * @param executed What code has run, to know which tables it deleted from.
+ * @returns Notes: damage that was there before, and what a rebuild has left behind.
  * @throws {AmberError} ROWS_LOST, FOREIGN_KEY_BROKEN: the caller rolls back.
  */
-export async function guardAfter(
+export async function guardAfter(engine: Engine, before: Before, guarded: Guarded): Promise<string[]> {
+  if (guarded.executed) before.steps = guarded.executed.map(touches);
+  if (!before.catalog) return await compareReferences(engine, before, guarded, [...before.broken.keys()]);
+  const catalog = before.watchesAll || before.steps.some(changesSchema) ? await readCatalog(engine) : before.catalog;
+  const lineage = lineageOf(before);
+  for (const [table, had] of before.counts) {
+    if (before.allowed.has(table)) continue;
+    const heirs = lineage.heirsOf(table);
+    let has = heirs.length === 0 ? had : 0;
+    for (const heir of heirs) if (catalog.tables.has(heir)) has = Math.max(has, await count(engine, heir));
+    if (has < had) refuseLoss({ table, had, has, isRebuilt: lineage.isDropped(table), before, guarded });
+  }
+  const children = new Set([...before.broken.keys(), ...checkable(before, catalog)]);
+  return [
+    ...await compareReferences(engine, before, guarded, [...children].filter((table) => catalog.tables.has(table))),
+    ...danglingNotes(before.steps, catalog, comingBack(before)),
+    ...await keepCounters(engine, before.counters, lineage, before.steps),
+    ...lostBelongings({ before: before.catalog, after: catalog, lineage, steps: before.steps }),
+  ];
+}
+
+/** Gives notes about references that were broken before; refuses new ones. */
+async function compareReferences(
   engine: Engine,
   before: Before,
-  { name, path, executed }: { name: string; path: string; executed?: readonly Statement[] },
+  guarded: Guarded,
+  tables: readonly string[],
 ): Promise<string[]> {
-  if (executed) before.touch = merge(executed.map(touches));
-  const existing = new Set(await tables(engine));
-  for (const [table, had] of before.counts) {
-    const has = existing.has(table) ? await count(engine, table) : 0;
-    if (has < had) refuseLoss({ before, table, had, has, isThere: existing.has(table), name, path });
-  }
   const notes: string[] = [];
-  const now = before.everything ? [...existing] : reached(before.touch).filter((table) => existing.has(table));
-  const toCheck = new Set([...before.broken.keys()].filter((table) => existing.has(table)));
-  if (now.length > 0) {
-    for (const table of await checkable(engine, await neighbours(engine, now), before.touch, before.everything)) {
-      toCheck.add(table);
-    }
-  }
-  for (const table of toCheck) {
-    const had = before.broken.get(table) ?? new Map<string, number>();
-    const has = await brokenReferences(engine, table);
-    const fresh = [...has].filter(([reference, times]) => times > (had.get(reference) ?? 0));
-    if (fresh.length > 0) refuseBroken({ table, fresh, name, path });
-    if (has.size > 0) {
+  const lineage = before.catalog && lineageOf(before);
+  for (const table of tables) {
+    const now = await brokenReferences(engine, table);
+    const had = before.broken.get(table) ?? before.broken.get(lineage?.originOf(table) ?? table);
+    const fresh = freshDamage(had, now);
+    if (fresh.length > 0) refuseBroken({ table, fresh, steps: before.steps, guarded });
+    if (now.rows > 0) notes.push(damageNote(table, now, guarded));
+    if (now.mismatch && !had?.mismatch) {
       notes.push(
-        `rows of "${table}" referred to missing rows before "${name}" already: ${
-          [...has.keys()].slice(0, 3).join("; ")
-        }`,
+        `references of "${table}" cannot be checked, and with foreign keys on its rows not be changed: ${now.mismatch}`,
       );
     }
   }
   return notes;
 }
 
-function refuseLoss(
-  at: { before: Before; table: string; had: number; has: number; isThere: boolean; name: string; path: string },
-): void {
-  const { before: { touch, allowed, everything }, table } = at;
-  if (allowed.has(table)) return;
-  if (touch.deletes.includes(table) || touch.replaces.includes(table)) return;
-  const isDropped = touch.drops.includes(table);
-  if (isDropped && !at.isThere) return;
-  if (touch.renames.some((rename) => rename.from === table) && !at.isThere) return;
-  if (isDropped || touch.renames.some((rename) => rename.from === table)) {
-    if (!copiesAll(touch, table)) return; // the SQL says which rows it wants
-    throw new AmberError("ROWS_LOST", {
-      message: `Cannot apply "${at.name}": rebuilding "${table}" would lose ${
-        at.had - at.has
-      } of its ${at.had} rows, and no statement deletes them`,
-      where: at.path,
-      hint:
-        `Everything was rolled back. Look at the INSERT that copies the rows (OR IGNORE and OR REPLACE leave some out); if they shall go: -- migrate:up rows:${table}`,
-    });
+/**
+ * The short way for most migrations: rows come into new tables, or into tables without triggers, so that only their own
+ * references can break. False when there is more to it.
+ */
+async function onlyAdds(engine: Engine, { steps, broken }: Before): Promise<boolean> {
+  const filled = reached(steps);
+  const created = new Set(steps.flatMap((step) => step.creates));
+  const isOdd = steps.some((step) =>
+    step.drops.length > 0 || step.renames.length > 0 || step.createsMissing.some((name) => filled.has(name)) ||
+    (step.trigger && filled.has(step.trigger.table))
+  );
+  if (isOdd || [...filled].some((name) => name.includes("."))) return false;
+  const old = [...filled].filter((name) => !created.has(name));
+  const found = old.length === 0 ? [] : await engine.query(
+    `select type, lower(tbl_name) as name, sql like '%references%' as refers from main.sqlite_schema
+     where lower(tbl_name) in (${old.map((name) => literal(name, "sqlite")).join(", ")})
+     and (type = 'trigger' or type = 'table' and rootpage > 0)`,
+  );
+  if (found.some((row) => row.type === "trigger")) return false;
+  for (const row of found) {
+    const name = String(row.name);
+    if (row.refers === 1) broken.set(name, await brokenReferences(engine, name));
   }
-  throw new AmberError("ROWS_LOST", {
-    message: `Cannot apply "${at.name}": "${table}" would lose ${
-      at.had - at.has
-    } of its ${at.had} rows, and the migration does not delete from it`,
-    where: at.path,
-    hint: everything
-      ? 'Everything was rolled back. If code shall delete rows, say so: export const rows = ["' + table + '"]'
-      : `Everything was rolled back. A cascade or a trigger took them; if they shall go: -- migrate:up rows:${table}`,
+  const added = steps.flatMap((step) => {
+    const names = [...step.creates.filter((name) => filled.has(name)), ...step.alters];
+    return names.length > 0 && step.names.includes("references") ? names : [];
   });
+  for (const name of added) if (!broken.has(name)) broken.set(name, { byValue: new Map(), rows: 0 });
+  return true;
 }
 
-/** Whether the table's rows are copied without a filter into what then takes its name. */
-function copiesAll(touch: Touch, table: string): boolean {
-  const successors = new Set([
-    table,
-    ...touch.renames.filter((rename) => rename.to === table).map((rename) => rename.from),
+/** Tables in which rows can get lost: by a rebuild, a trigger, a cascade, or an UPDATE of a column that is UNIQUE ON CONFLICT REPLACE. */
+function countable(before: Before, catalog: Catalog): string[] {
+  if (before.watchesAll) return [...catalog.tables];
+  const lineage = lineageOf(before);
+  const names = new Set([...before.steps.flatMap((step) => step.updates), ...shaken(before, catalog)]);
+  for (const name of catalog.tables) if (lineage.isDropped(name)) names.add(name);
+  return [...names].filter((name) => catalog.tables.has(name) && lineage.heirsOf(name).length > 0);
+}
+
+/** Of a script that is committed piece by piece: tables that this piece drops and a later one makes again. Not missed yet. */
+function comingBack({ steps, later }: Before): string[] {
+  const comes = later.flatMap((step) => [
+    ...step.creates,
+    ...step.createsMissing,
+    ...step.renames.map((rename) => rename.to),
   ]);
-  const olds = new Set([table, ...touch.renames.filter((rename) => rename.from === table).map((rename) => rename.to)]);
-  const copies = touch.inserts.filter((insert) =>
-    successors.has(insert.table) && insert.fromTables.some((from) => olds.has(from))
-  );
-  const deletes = touch.deletes.some((name) => successors.has(name) || olds.has(name));
-  return !deletes && copies.some((copy) => !copy.filtered);
+  return steps.flatMap((step) => step.drops).filter((name) => comes.includes(name));
 }
 
-function refuseBroken(at: { table: string; fresh: [string, number][]; name: string; path: string }): never {
-  const rows = at.fresh.reduce((sum, [, times]) => sum + times, 0);
-  throw new AmberError("FOREIGN_KEY_BROKEN", {
-    message: `Cannot apply "${at.name}": ${rows} row${
-      rows === 1 ? "" : "s"
-    } of "${at.table}" would refer to rows that are not there`,
-    where: at.path,
-    detail: at.fresh.slice(0, 5).map(([reference, times]) => `${reference}${times > 1 ? ` (${times} rows)` : ""}`).join(
-      "\n",
+/** Child tables in which a reference can break: those that get rows or change, and those whose parents lose or change some. */
+function checkable(before: Before, catalog: Catalog): string[] {
+  const { steps } = before;
+  if (before.watchesAll) return [...new Set(catalog.references.map(({ child }) => child))];
+  const changed = shaken(before, catalog);
+  const renamed = steps.flatMap((step) => step.renames.flatMap(({ from, to }) => [from, to]));
+  const updated = [...steps.flatMap((step) => [...step.updates, ...step.replaces]), ...renamed, ...changed];
+  const inserted = steps.flatMap((step) => [
+    ...step.inserts.map((insert) => insert.table),
+    ...step.alters.filter(() => step.names.includes("references")),
+  ]);
+  const filled = new Set([...inserted, ...updated]);
+  const emptied = new Set([...steps.flatMap((step) => [...step.deletes, ...step.drops]), ...updated]);
+  for (const name of comingBack(before)) emptied.delete(name);
+  return [
+    ...new Set(
+      catalog.references.filter(({ child, parent }) => filled.has(child) || emptied.has(parent)).map(({ child }) =>
+        child
+      ),
     ),
-    hint:
-      "Everything was rolled back. amber runs a migration with foreign keys off and checks them at its end (PRAGMA foreign_key_check); " +
-      "a file whose first statement is PRAGMA foreign_keys=ON has them enforced, cascades included.",
-  });
+  ];
 }
 
-/** Tables as lower-case names, without SQLite's own, amber's, and those inside a virtual table: full-text search merges their rows. */
-async function tables(engine: Engine): Promise<string[]> {
-  const rows = await engine.query(
-    "select lower(name) as name from pragma_table_list where schema = 'main' and type = 'table' and name not like 'sqlite\\_%' escape '\\' and name <> 'amber_migrations'",
-  );
-  return rows.map((row) => String(row.name));
+function shaken({ steps, cascades }: Before, catalog: Catalog): Set<string> {
+  const made = steps.flatMap(({ trigger, names }) => (trigger ? [{ table: trigger.table, names }] : []));
+  return shakenBy(reached(steps), { catalog, made, cascades });
+}
+
+function lineageOf({ earlier, steps, catalog }: Before): Lineage {
+  return new Lineage([...earlier, ...steps], catalog!.tables);
+}
+
+/** Tables and views whose rows, or the references of whose rows, statements change. */
+function reached(steps: readonly Touch[]): Set<string> {
+  const names = new Set<string>();
+  for (const step of steps) {
+    const lists = [step.drops, step.deletes, step.replaces, step.updates];
+    for (const list of lists) for (const name of list) names.add(name);
+    for (const { table } of step.inserts) names.add(table);
+    for (const { from, to } of step.renames) names.add(from).add(to);
+    if (step.names.includes("references")) { for (const name of step.alters) names.add(name); }
+  }
+  return names;
+}
+
+function changesSchema(step: Touch): boolean {
+  return [step.creates, step.createsMissing, step.drops, step.renames, step.alters].some((list) => list.length > 0) ||
+    step.trigger !== undefined;
 }
 
 async function count(engine: Engine, table: string): Promise<number> {
   const [row] = await engine.query(`select count(*) as n from main.${quoteName(table)}`);
   return Number(row!.n);
-}
-
-/** The tables, those that refer to them, and those that the triggers on any of these name, and so on. */
-async function neighbours(engine: Engine, from: readonly string[]): Promise<string[]> {
-  const references = await allReferences(engine);
-  const triggers = (await engine.query(
-    "select lower(tbl_name) as tbl, lower(sql) as sql from main.sqlite_schema where type = 'trigger'",
-  ))
-    .map((row) => ({ table: String(row.tbl), sql: String(row.sql) }));
-  const existing = triggers.length > 0 ? await tables(engine) : [];
-  const found = new Set(from);
-  for (const table of found) { // grows while it is walked
-    for (const { child, parent } of references) if (parent === table) found.add(child);
-    for (const trigger of triggers.filter((one) => one.table === table)) {
-      for (const other of existing) if (trigger.sql.includes(other)) found.add(other);
-    }
-  }
-  return [...found];
-}
-
-async function allReferences(engine: Engine): Promise<Reference[]> {
-  const rows = await engine.query(
-    `select distinct lower(m.name) as child, lower(f."table") as parent from main.sqlite_schema m, pragma_foreign_key_list(m.name) f
-     where m.type = 'table' and m.sql like '%references%'`,
-  );
-  return rows.map((row) => ({ child: String(row.child), parent: String(row.parent) }));
-}
-
-/** Child tables in which a reference can have been broken: not where rows were only added to their parents. */
-async function checkable(
-  engine: Engine,
-  near: readonly string[],
-  touch: Touch,
-  everything: boolean,
-): Promise<string[]> {
-  const references = await allReferences(engine);
-  const filled = new Set([
-    ...touch.inserts.map((insert) => insert.table),
-    ...touch.updates,
-    ...touch.alters,
-    ...touch.replaces,
-    ...touch.renames.map((r) => r.to),
-  ]);
-  const emptied = new Set([
-    ...touch.deletes,
-    ...touch.drops,
-    ...touch.replaces,
-    ...touch.updates,
-    ...touch.renames.flatMap((r) => [r.from, r.to]),
-  ]);
-  const hasTrigger = !everything && near.some((table) => !filled.has(table) && !emptied.has(table));
-  return [
-    ...new Set(
-      references.filter(({ child, parent }) =>
-        near.includes(child) &&
-        (everything || hasTrigger || filled.has(child) || emptied.has(child) || emptied.has(parent))
-      ).map(({ child }) => child),
-    ),
-  ];
-}
-
-/** For each reference that leads nowhere, in words, how many rows have it. */
-async function brokenReferences(engine: Engine, table: string): Promise<Map<string, number>> {
-  const name = quoteName(table);
-  const found = new Map<string, number>();
-  let keys: { id: number; parent: string; from: string[] }[];
-  let violated: Set<number>;
-  try {
-    violated = new Set(
-      (await engine.query(`select distinct fkid from pragma_foreign_key_check(${literal(table, "sqlite")})`)).map((
-        row,
-      ) => Number(row.fkid)),
-    );
-    if (violated.size === 0) return found;
-    const list = await engine.query(
-      `select id, "table" as parent, "from" as child from pragma_foreign_key_list(${
-        literal(table, "sqlite")
-      }) order by id, seq`,
-    );
-    keys = [...violated].map((id) => {
-      const columns = list.filter((row) => Number(row.id) === id);
-      return { id, parent: String(columns[0]!.parent), from: columns.map((row) => String(row.child)) };
-    });
-  } catch (error) {
-    // A parent without the unique key that the reference needs: SQLite cannot check it, and enforces nothing either.
-    if (error instanceof StatementFailure && /foreign key mismatch/.test(error.message)) return found;
-    throw error;
-  }
-  const isRowid =
-    (await engine.query(`select wr from pragma_table_list(${literal(table, "sqlite")}) where schema = 'main'`))[0]
-      ?.wr !== 1;
-  for (const key of keys) {
-    const label = `"${table}" (${key.from.join(", ")}) → "${key.parent}"`;
-    if (!isRowid) {
-      const [row] = await engine.query(
-        `select count(*) as n from pragma_foreign_key_check(${literal(table, "sqlite")}) where fkid = ${key.id}`,
-      );
-      found.set(label, Number(row!.n));
-      continue;
-    }
-    const values = key.from.map((column) => `quote(t.${quoteName(column)})`).join(` || ', ' || `);
-    const rows = await engine.query(
-      `select ${values} as value, count(*) as n, min(c.rowid) as first from pragma_foreign_key_check(${
-        literal(table, "sqlite")
-      }) c
-       join main.${name} t on t.rowid = c.rowid where c.fkid = ${key.id} group by 1 limit 100000`,
-    );
-    for (const row of rows) found.set(`${label}: ${row.value}`, Number(row.n));
-  }
-  return found;
-}
-
-/** Tables that statements name as what they change. */
-function reached(touch: Touch): string[] {
-  return [
-    ...new Set([
-      ...touch.drops,
-      ...touch.deletes,
-      ...touch.replaces,
-      ...touch.updates,
-      ...touch.alters,
-      ...touch.inserts.map((insert) => insert.table),
-      ...touch.renames.flatMap((rename) => [rename.from, rename.to]),
-    ]),
-  ];
-}
-
-function merge(all: readonly Touch[]): Touch {
-  const touch = emptyTouch();
-  for (const one of all) {
-    for (
-      const key of [
-        "creates",
-        "createsMissing",
-        "drops",
-        "deletes",
-        "replaces",
-        "ignores",
-        "updates",
-        "alters",
-        "names",
-      ] as const
-    ) touch[key].push(...one[key]);
-    touch.renames.push(...one.renames);
-    touch.inserts.push(...one.inserts);
-  }
-  return touch;
-}
-
-function emptyTouch(): Touch {
-  return {
-    creates: [],
-    createsMissing: [],
-    drops: [],
-    renames: [],
-    deletes: [],
-    replaces: [],
-    ignores: [],
-    inserts: [],
-    updates: [],
-    alters: [],
-    names: [],
-  };
 }

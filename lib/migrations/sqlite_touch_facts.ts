@@ -26,6 +26,9 @@ export interface Touch {
 }
 
 export function touches(statement: Statement): Touch {
+  const at = words(statement, "sqlite");
+  const noted: string[] = [];
+  let names: string[] | undefined;
   const touch: Touch = {
     creates: [],
     createsMissing: [],
@@ -37,21 +40,26 @@ export function touches(statement: Statement): Touch {
     inserts: [],
     updates: [],
     alters: [],
-    names: [],
+    // Only when asked: an INSERT may have thousands of words.
+    get names() {
+      return names ??= allNames(at, noted);
+    },
   };
-  const at = words(statement, "sqlite");
-  const names = new Set<string>();
+  read(at.copy(), touch, (list, name) => {
+    if (name === undefined) return;
+    list.push(name);
+    noted.push(name.replace(/^.*\./, "")); // a table may be named by a string
+  });
+  return touch;
+}
+
+function allNames(at: Words, noted: readonly string[]): string[] {
+  const names = new Set(noted);
   for (const all = at.copy(); !all.isDone; all.next()) {
     if (all.token()?.kind !== "string") names.add(lowerCase(all.copy().name() ?? ""));
   }
-  const note = (list: string[], name: string | undefined) => {
-    if (name === undefined) return;
-    list.push(name);
-    names.add(name.replace(/^.*\./, "")); // a table may be named by a string
-  };
-  read(at, touch, note);
-  touch.names = [...names].filter((name) => name !== "");
-  return touch;
+  names.delete("");
+  return [...names];
 }
 
 type Note = (list: string[], name: string | undefined) => void;

@@ -15,8 +15,8 @@ export interface Entry {
   name: string;
   state: "applied" | "pending" | "running" | "reverting";
   /**
-   * `changed`: applied, and its statements are not the same any more. `missing`: applied, no file, and a known one was
-   * applied after it. `late`: pending, and one that comes after it is applied. `ahead`: applied by a newer binary.
+   * `changed`: applied, and its statements are not the same any more. `missing`: applied, no file, and a file comes after
+   * it. `late`: pending, and one that comes after it is applied. `ahead`: applied by a newer binary.
    */
   mark?: "changed" | "missing" | "late" | "ahead";
   migration?: Migration;
@@ -49,9 +49,8 @@ export function survey(
     row,
   }));
   for (const orphan of orphans.sort((a, b) => compareNames(a.name, b.name))) {
-    const followed = entries.some((entry) =>
-      entry.migration && entry.state === "applied" && compareNames(entry.name, orphan.name) > 0
-    );
+    // Also a pending one: applying it would make this row a missing one.
+    const followed = entries.some((entry) => entry.migration && compareNames(entry.name, orphan.name) > 0);
     orphan.mark = followed ? "missing" : "ahead";
     orphan.renamedTo = ordered.find((migration) =>
       !rowOf.has(migration.name) && isSame(fingerprints.get(migration.name), orphan.row!)
@@ -157,9 +156,7 @@ function missingError(entry: Entry): AmberError {
   return new AmberError("MIGRATION_MISSING", {
     message: entry.renamedTo
       ? `Cannot plan: "${entry.name}" was applied, and its file is now called "${entry.renamedTo}"`
-      : `Cannot plan: "${entry.name}" was applied on ${
-        entry.row!.appliedAt.slice(0, 10)
-      }, later ones too, and its file is missing`,
+      : `Cannot plan: "${entry.name}" was applied on ${entry.row!.appliedAt.slice(0, 10)}, and its file is missing`,
     where: entry.name,
     hint: entry.renamedTo
       ? `Give it its old name back: applied under another name it would run twice.`

@@ -3,11 +3,12 @@ import type { Engine } from "../engines/engine.ts";
 import { openEngine } from "../engines/open.ts";
 import { rowOf } from "../migrations/apply.ts";
 import { readFolder } from "../migrations/folder.ts";
-import { createHistory, readHistory, writeRow } from "../migrations/history.ts";
+import { readHistory, writeRow } from "../migrations/history.ts";
 import { tableExists } from "../migrations/initial.ts";
 import { prepare } from "../migrations/prepare.ts";
 import { compare } from "./look.ts";
 import { type MigrateOptions, openOptions } from "./migrate.ts";
+import { recording } from "./record.ts";
 
 export interface AdoptResult {
   adopted: string[];
@@ -25,21 +26,13 @@ export interface AdoptResult {
  */
 export async function adoptDbmate(options: Omit<MigrateOptions, "target" | "back">): Promise<AdoptResult> {
   const folder = readFolder(options.migrations, options.database.engine);
-  const engine = await openEngine(options.database, {
-    ...openOptions(options, 60_000),
-    create: false,
-    readOnly: false,
-  });
-  try {
-    await engine.lock({ waitMs: options.waitMs, journaled: false });
-    await engine.begin();
+  const decide = async (engine: Engine) => {
     const versions = await dbmateVersions(engine);
     const { entries } = await compare(folder, await readHistory(engine), engine.dialect);
     const byNumber = new Map(
       entries.filter((entry) => entry.migration).map((entry) => [String(entry.migration!.number), entry]),
     );
     const found = versions.flatMap((version) => byNumber.get(String(BigInt(version))) ?? []);
-    const unknown = versions.filter((version) => !byNumber.has(String(BigInt(version))));
     if (found.length === 0) {
       throw new AmberError("HISTORY_FOREIGN", {
         message:
@@ -51,17 +44,25 @@ export async function adoptDbmate(options: Omit<MigrateOptions, "target" | "back
     const fresh = found.filter((entry) => entry.state === "pending");
     const result: AdoptResult = {
       adopted: fresh.map((entry) => entry.name),
-      unknown,
-      pending: entries.filter((entry) => entry.state === "pending" && !fresh.includes(entry)).map((entry) =>
-        entry.name
-      ),
+      unknown: versions.filter((version) => !byNumber.has(String(BigInt(version)))),
+      pending: entries.filter((entry) => entry.state === "pending" && !fresh.includes(entry))
+        .map((entry) => entry.name),
     };
-    if (options.plan) return result;
-    await createHistory(engine);
-    const steps = fresh.map(({ name, migration, row }) => ({ name, direction: "up" as const, migration, row }));
-    for (const step of await prepare(steps, engine.dialect)) await writeRow(engine, rowOf(step, options, 0));
-    await engine.commit();
-    return result;
+    return { fresh, result };
+  };
+  const engine = await openEngine(options.database, {
+    ...openOptions(options, 60_000),
+    create: false,
+    readOnly: options.plan ?? false,
+  });
+  try {
+    if (options.plan) return (await decide(engine)).result;
+    return await recording(engine, options, async () => {
+      const { fresh, result } = await decide(engine);
+      const steps = fresh.map(({ name, migration, row }) => ({ name, direction: "up" as const, migration, row }));
+      for (const step of await prepare(steps, engine.dialect)) await writeRow(engine, rowOf(step, options, 0));
+      return result;
+    });
   } finally {
     await engine.close();
   }

@@ -19,7 +19,12 @@ export type LookOptions = Pick<
 export async function looking<T>(options: LookOptions, work: (engine: Engine | undefined) => Promise<T>): Promise<T> {
   let engine: Engine | undefined;
   try {
-    engine = await openEngine(options.database, { ...openOptions(options, 0), create: false, readOnly: true });
+    engine = await openEngine(options.database, {
+      ...openOptions(options, 0),
+      patienceMs: options.waitMs ?? 5_000,
+      create: false,
+      readOnly: true,
+    });
   } catch (error) {
     if (!(error instanceof AmberError) || error.code !== "DATABASE_UNKNOWN") throw error;
   }

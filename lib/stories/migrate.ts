@@ -1,6 +1,6 @@
 import type { DatabaseAddress } from "../database_url.ts";
 import { AmberError } from "../errors.ts";
-import type { Engine, EngineEvent } from "../engines/engine.ts";
+import type { Engine, EngineEvent, LockRequest } from "../engines/engine.ts";
 import { openEngine } from "../engines/open.ts";
 import { digest } from "../migrations/digest.ts";
 import { type Folder, readFolder } from "../migrations/folder.ts";
@@ -16,9 +16,13 @@ import { runSteps } from "./run_steps.ts";
 
 /** One step as `--plan` shows it. */
 export interface PlannedStep {
+  /** The migration's name. */
   name: string;
+  /** Applied, or undone. */
   direction: "up" | "down";
+  /** Its file. */
   path: string;
+  /** A text or code. */
   kind: "sql" | "code";
   /** Not known to be additive, on a database that has rows. */
   risky: boolean;
@@ -35,6 +39,7 @@ export interface Held {
   engine: Engine;
 }
 
+/** What is told while a migration runs. */
 export type MigrateEvent =
   | EngineEvent
   | { type: "start"; database: string; migrations: string; files: number }
@@ -69,17 +74,27 @@ export interface MigrateOptions {
   beforeRisky?: (plan: PlannedStep[], held: Held) => Promise<string | undefined>;
 }
 
+/** What has been done. */
 export interface MigrateResult {
+  /** Names, in the order in which they were applied. */
   applied: string[];
+  /** Names, in the order in which they were undone. */
   unapplied: string[];
   /** What would be run, with `plan`. */
   planned?: PlannedStep[];
+  /** Id of the safety snapshot that was taken before. */
   snapshot?: string;
 }
 
 /** Connection settings that every story derives from its options in the same way. */
 export function openOptions(options: Pick<MigrateOptions, "waitMs" | "stop" | "by" | "report">, waitMs: number) {
-  return { waitMs: options.waitMs ?? waitMs, stop: options.stop, by: options.by, report: options.report };
+  return {
+    waitMs: options.waitMs ?? waitMs,
+    patienceMs: options.waitMs,
+    stop: options.stop,
+    by: options.by,
+    report: options.report,
+  };
 }
 
 /**
@@ -92,27 +107,37 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const dialect = options.database.engine;
   const folder = readFolder(options.migrations, dialect);
   const seen = await glance(options, folder);
-  let first: Prepared[];
+  let work: Engine | undefined;
   try {
     if (seen.done) return { applied: [], unapplied: [] };
-    const steps = first = await decide(await compare(folder, seen.rows, dialect), options);
+    const steps = await decide(await compare(folder, seen.rows, dialect), options);
     if (seen.engine && !seen.rows?.length && steps.length > 0) await refuseOtherTool(seen.engine);
     if (options.plan) return await preview(steps, seen.engine, options);
     if (steps.length === 0) return await rest(seen, folder, options);
+    work = await engineToWrite(seen, folder, options);
+    return await stoppable(work, options, () => migrateLocked(work!, folder, { rows: seen.rows, steps }, options));
   } finally {
-    if (dialect === "sqlite" || options.plan) await seen.engine?.close(); // it only looks
+    await work?.close();
+    await seen.engine?.close();
   }
-  const work = dialect === "postgres" && seen.engine
-    ? seen.engine
-    : await openEngine(options.database, { ...openOptions(options, 60_000), create: true, readOnly: false });
-  const cancel = () => setTimeout(() => work.cancel(), 1_000);
-  options.stop.addEventListener("abort", cancel, { once: true });
+}
+
+/** On SQLite the glance only looked; a database that did not exist is made now that its files are known to be sound. */
+async function engineToWrite(seen: Glance, folder: Folder, options: MigrateOptions): Promise<Engine> {
+  if (seen.engine?.dialect === "postgres") return seen.engine;
+  const engine = await openEngine(options.database, { ...openOptions(options, 60_000), create: true, readOnly: false });
+  if (!seen.engine) announce(options, engine, folder);
+  return engine;
+}
+
+/** A statement that still runs a second after the signal is asked to stop. */
+async function stoppable<T>(engine: Engine, { stop }: MigrateOptions, work: () => Promise<T>): Promise<T> {
+  const cancel = () => setTimeout(() => engine.cancel(), 1_000);
+  stop.addEventListener("abort", cancel, { once: true });
   try {
-    if (!seen.engine) announce(options, work, folder);
-    return await migrateLocked(work, folder, { rows: seen.rows, steps: first }, options);
+    return await work();
   } finally {
-    options.stop.removeEventListener("abort", cancel);
-    await work.close();
+    stop.removeEventListener("abort", cancel);
   }
 }
 
@@ -130,6 +155,7 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
       ...openOptions(options, 60_000),
       create: false,
       readOnly: options.database.engine === "sqlite",
+      recover: !options.plan,
       ask: historyQuestion,
     });
   } catch (error) {
@@ -141,7 +167,6 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
     const rows = askedHistory(engine) ?? await readHistory(engine);
     const isUsual = options.target === undefined && options.back === undefined;
     const done = isUsual && await isCurrent(folder, rows);
-    if (done && engine.dialect === "postgres") await engine.close();
     return { engine, rows, done };
   } catch (error) {
     await engine.close();
@@ -153,31 +178,47 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
 async function migrateLocked(
   engine: Engine,
   folder: Folder,
-  first: { rows: HistoryRow[] | undefined; steps: Prepared[] },
+  known: { rows: HistoryRow[] | undefined; steps: Prepared[] },
   options: MigrateOptions,
 ): Promise<MigrateResult> {
-  await engine.lock({ waitMs: options.waitMs, journaled: first.steps.some((step) => !step.atomic) });
-  try {
-    const decideAgain = async (rows: HistoryRow[] | undefined) =>
-      await decide(await compare(folder, rows, engine.dialect), options);
-    const rows = await readHistory(engine);
-    const steps = isSame(rows, first.rows) ? first.steps : await decideAgain(rows);
-    if (rows === undefined && steps.length > 0) await createHistory(engine);
-    const result: MigrateResult = { applied: [], unapplied: [] };
-    if (steps.length > 0) {
+  const result: MigrateResult = { applied: [], unapplied: [] };
+  const decideAgain = async (rows: HistoryRow[] | undefined, goal: MigrateOptions = options) =>
+    await decide(await compare(folder, rows, engine.dialect), goal);
+  let { steps } = known;
+  for (;;) {
+    const journaled = steps.some((step) => !step.atomic);
+    await engine.lock({ waitMs: options.waitMs, journaled });
+    try {
+      const rows = await lockedHistory(engine, { waitMs: options.waitMs, journaled }, steps.length > 0);
+      if (!isSame(rows, known.rows)) steps = await decideAgain(rows);
       const planned = await describe(steps, engine);
-      options.report({ type: "plan", steps: planned });
-      if (options.beforeRisky && planned.some((step) => step.risky)) {
+      if (steps.length > 0) options.report({ type: "plan", steps: planned });
+      if (options.beforeRisky && result.snapshot === undefined && planned.some((step) => step.risky)) {
         result.snapshot = await options.beforeRisky(planned, { engine });
       }
+      const replan = async (left: number) =>
+        await decideAgain(await readHistory(engine), options.back === undefined ? options : { ...options, back: left });
+      const end = await runSteps(engine, steps, replan, { ...options, snapshot: result.snapshot, journaled }, result);
+      if (end === "done") {
+        await keepDigest(engine, folder);
+        return result;
+      }
+      known = { rows: undefined, steps: steps = await decideAgain(await readHistory(engine)) };
+    } finally {
+      await engine.unlock();
     }
-    const replan = async () => await decideAgain(await readHistory(engine));
-    await runSteps(engine, steps, replan, { ...options, snapshot: result.snapshot }, result);
-    await keepDigest(engine, folder);
-    return result;
-  } finally {
-    await engine.unlock();
   }
+}
+
+/** The history as it is under the lock; its table is made first when there is something to record. */
+async function lockedHistory(engine: Engine, request: LockRequest, create: boolean): Promise<HistoryRow[] | undefined> {
+  const rows = await readHistory(engine);
+  if (rows !== undefined || !create) return rows;
+  await engine.begin();
+  await createHistory(engine);
+  await engine.commit();
+  await engine.lock(request); // on SQLite the commit has let go
+  return await readHistory(engine);
 }
 
 function isSame(rows: readonly HistoryRow[] | undefined, others: readonly HistoryRow[] | undefined): boolean {
@@ -204,7 +245,9 @@ async function decide(
     throw new AmberError("USAGE", {
       message: `Cannot run everything in one transaction: "${apart.name}" cannot run inside one`,
       where: apart.path,
-      hint: `Run up to it first: amber migrate ${apart.name}`,
+      hint: apart.direction === "up"
+        ? `Run up to it first: amber migrate ${apart.name}`
+        : "Leave --one-transaction out.",
     });
   }
   return steps;
@@ -261,7 +304,6 @@ async function rest({ engine, rows }: Glance, folder: Folder, options: MigrateOp
       if (!(error instanceof Error)) throw error; // a role that only reads, a busy file: the next start looks closer once more
     }
   }
-  if (engine?.dialect === "postgres") await engine.close();
   return { applied: [], unapplied: [] };
 }
 

@@ -9,6 +9,7 @@ import { type Goal, planSteps, resolveName, type Step } from "../migrations/plan
 import { prepare } from "../migrations/prepare.ts";
 import { prefixHash } from "../migrations/script.ts";
 import { type Entry, refuseDrift } from "../migrations/survey.ts";
+import { looking } from "./check.ts";
 import { compare, look } from "./look.ts";
 import { type MigrateOptions, openOptions } from "./migrate.ts";
 
@@ -32,27 +33,30 @@ export async function fake(
   confirm: (names: string[]) => Promise<boolean>,
 ): Promise<RecordResult> {
   const folder = readFolder(options.migrations, options.database.engine);
+  const decide = async (engine: Engine | undefined) => {
+    const found = await compare(folder, engine && await readHistory(engine), options.database.engine);
+    refuseDrift(found.entries, { allowLate: true }); // nothing is run, so nothing runs late
+    return stepsTo(found.entries, options.target);
+  };
+  if (options.plan) return recorded(await looking(options, decide));
   const engine = await openEngine(options.database, { ...openOptions(options, 60_000), create: true, readOnly: false });
   try {
-    const steps = async () => {
-      const found = await compare(folder, await readHistory(engine), engine.dialect);
-      refuseDrift(found.entries, { allowLate: true }); // nothing is run, so nothing runs late
-      return stepsTo(found.entries, options.target);
-    };
-    const early = await steps();
-    const back = early.filter((step) => step.direction === "down").map((step) => step.name);
-    if (options.plan) return { recorded: ups(early), unrecorded: back };
-    if (back.length > 0 && !(await confirm(back))) {
+    const { unrecorded } = recorded(await decide(engine));
+    if (unrecorded.length > 0 && !(await confirm(unrecorded))) {
       throw new AmberError("CONFIRMATION_NEEDED", { message: "Stopped: nothing was changed" });
     }
-    return await locked(engine, options, async () => {
-      const now = await steps();
-      await createHistory(engine);
-      await recordAll(engine, now, options);
-      return {
-        recorded: ups(now),
-        unrecorded: now.filter((step) => step.direction === "down").map((step) => step.name),
-      };
+    return await recording(engine, options, async () => {
+      const steps = await decide(engine);
+      // Somebody else may have applied more meanwhile: what was not asked about is not taken out.
+      if (recorded(steps).unrecorded.join() !== unrecorded.join()) {
+        throw new AmberError("LOCK_LOST", {
+          message: "Stopped: the history has changed since it was read, and nothing was written",
+          where: engine.where,
+          hint: "Look at the new plan: amber migrate --fake TARGET --plan",
+        });
+      }
+      await recordAll(engine, steps, options);
+      return recorded(steps);
     });
   } finally {
     await engine.close();
@@ -65,27 +69,30 @@ export async function fake(
  */
 export async function fakeInitial(options: RecordOptions): Promise<RecordResult> {
   const folder = readFolder(options.migrations, options.database.engine);
-  const engine = await openEngine(options.database, { ...openOptions(options, 60_000), create: true, readOnly: false });
-  try {
-    const present = async () => {
-      const found = await compare(folder, await readHistory(engine), engine.dialect);
-      refuseDrift(found.entries, { allowLate: options.allowLate ?? false });
-      const steps: Step[] = [];
-      for (const { name, state, migration, row } of found.entries) {
-        if (state !== "pending" || !migration || migration.parents.length > 0 || migration.kind === "code") continue;
-        if (await allExist(engine, initialTables(migration, engine.dialect))) {
-          steps.push({ name, direction: "up", migration, row });
-        }
+  const decide = async (engine: Engine | undefined) => {
+    const found = await compare(folder, engine && await readHistory(engine), options.database.engine);
+    refuseDrift(found.entries, { allowLate: options.allowLate ?? false });
+    const steps: Step[] = [];
+    for (const { name, state, migration, row } of found.entries) {
+      if (state !== "pending" || !migration || migration.parents.length > 0 || migration.kind === "code") continue;
+      if (engine && await allExist(engine, initialTables(migration, engine.dialect))) {
+        steps.push({ name, direction: "up", migration, row });
       }
-      return steps;
-    };
-    const early = await present();
-    if (options.plan || early.length === 0) return { recorded: ups(early), unrecorded: [] };
-    return await locked(engine, options, async () => {
-      const now = await present();
-      await createHistory(engine);
-      await recordAll(engine, now, options);
-      return { recorded: ups(now), unrecorded: [] };
+    }
+    return steps;
+  };
+  const early = await looking(options, decide);
+  if (options.plan || early.length === 0) return recorded(early);
+  const engine = await openEngine(options.database, {
+    ...openOptions(options, 60_000),
+    create: false,
+    readOnly: false,
+  });
+  try {
+    return await recording(engine, options, async () => {
+      const steps = await decide(engine);
+      await recordAll(engine, steps, options);
+      return recorded(steps);
     });
   } finally {
     await engine.close();
@@ -105,7 +112,7 @@ export async function accept(name: string, options: RecordOptions): Promise<{ ac
     readOnly: false,
   });
   try {
-    return await locked(engine, options, async () => {
+    return await recording(engine, options, async () => {
       const { entries } = await look(engine, options.migrations);
       const entry = entries.find((one) => one.name === resolveName(name, entries))!;
       if (!entry.row || !entry.migration) {
@@ -135,11 +142,14 @@ export async function accept(name: string, options: RecordOptions): Promise<{ ac
   }
 }
 
-/** Under the migration lock, in one transaction. */
-async function locked<T>(engine: Engine, options: RecordOptions, work: () => Promise<T>): Promise<T> {
+/** Under the migration lock, in one transaction, with a history to write into. */
+export async function recording<T>(engine: Engine, options: RecordOptions, work: () => Promise<T>): Promise<T> {
   await engine.lock({ waitMs: options.waitMs, journaled: false });
   try {
+    // Asked before the transaction: on Postgres the answer "there is none" would end it.
+    const isThere = await readHistory(engine) !== undefined;
     await engine.begin();
+    if (!isThere) await createHistory(engine);
     const result = await work();
     await engine.commit();
     return result;
@@ -167,8 +177,10 @@ function stepsTo(entries: readonly Entry[], target: string | undefined): Step[] 
   return planSteps(entries, goal).filter((step) => step.row?.state !== "reverting" || step.direction === "up");
 }
 
-function ups(steps: readonly Step[]): string[] {
-  return steps.filter((step) => step.direction === "up").map((step) => step.name);
+function recorded(steps: readonly Step[]): RecordResult {
+  const names = (direction: Step["direction"]) =>
+    steps.filter((step) => step.direction === direction).map((step) => step.name);
+  return { recorded: names("up"), unrecorded: names("down") };
 }
 
 async function allExist(engine: Engine, tables: readonly { schema?: string; name: string }[]): Promise<boolean> {

@@ -3,7 +3,7 @@ import type { Engine } from "../engines/engine.ts";
 import { sleep } from "../engines/sleep.ts";
 import { applyInside, isLockFailure, refusedCommit, type Runner } from "../migrations/apply.ts";
 import { applyJournaled } from "../migrations/journal.ts";
-import { change, changeAndCommit } from "../migrations/history.ts";
+import { change, changeAndCommit, readHistory } from "../migrations/history.ts";
 import type { Prepared } from "../migrations/prepare.ts";
 import type { MigrateOptions, MigrateResult } from "./migrate.ts";
 
@@ -11,7 +11,8 @@ import type { MigrateOptions, MigrateResult } from "./migrate.ts";
 const lockPatienceMs = 60_000;
 
 /**
- * Runs the steps in order and notes each in `result`.
+ * Runs the steps in order and notes each in `result`. "lock again": a step came up that needs the lock file, which the
+ * plan that was locked for had no need of.
  *
  * @param replan What is left to do, asked when somebody else has written meanwhile (SQLite: others may run between two of
  * our transactions).
@@ -19,11 +20,14 @@ const lockPatienceMs = 60_000;
 export async function runSteps(
   engine: Engine,
   steps: readonly Prepared[],
-  replan: () => Promise<Prepared[]>,
-  options: MigrateOptions & { snapshot?: string },
+  replan: (left: number) => Promise<Prepared[]>,
+  options: MigrateOptions & { snapshot?: string; journaled: boolean },
   result: MigrateResult,
-): Promise<void> {
-  if (options.oneTransaction) return await runTogether(engine, steps, options, result);
+): Promise<"done" | "lock again"> {
+  if (options.oneTransaction) {
+    await runTogether(engine, steps, options, result);
+    return "done";
+  }
   let queue = [...steps];
   while (queue.length > 0) {
     options.stop.throwIfAborted();
@@ -33,7 +37,7 @@ export async function runSteps(
       const outcome = await patiently(engine, options, async () => {
         const { changed } = await engine.begin({ foreignKeys: step.script?.foreignKeys ?? false });
         if (changed) {
-          const left = await replan();
+          const left = await replan(queue.length);
           if (left[0]?.name !== step.name || left[0]?.direction !== step.direction || left.length !== queue.length) {
             return left;
           }
@@ -51,13 +55,21 @@ export async function runSteps(
         continue;
       }
     } else {
+      if (!options.journaled) return "lock again"; // another runner left it half done since the lock was taken
       await engine.rollback(); // of the lock's own transaction on SQLite; the lock file keeps others out
       options.report({ type: "begin", name: step.name, direction: step.direction });
-      await patiently(engine, options, () => applyJournaled(step, runnerOf(engine, options)));
+      let row = step.row;
+      await patiently(engine, options, async () => {
+        await applyJournaled({ ...step, row }, runnerOf(engine, options)).catch(async (error) => {
+          if (isLockFailure(error)) row = (await readHistory(engine))?.find((one) => one.name === step.name);
+          throw error;
+        });
+      });
     }
     finish(step, performance.now() - started, options, result);
     queue = queue.slice(1);
   }
+  return "done";
 }
 
 /** `--one-transaction`: all or none. */

@@ -14,7 +14,8 @@ import { type MigrateOptions, openOptions } from "./migrate.ts";
 export async function usualStart(options: MigrateOptions): Promise<boolean> {
   const folder = readFolder(options.migrations, options.database.engine);
   if (options.target !== undefined || options.back !== undefined) return false;
-  const engine = await openEngine(options.database, { ...openOptions(options, 60_000), create: false, readOnly: true })
+  const look = { ...openOptions(options, 60_000), create: false, readOnly: true, recover: true };
+  const engine = await openEngine(options.database, look)
     .catch((error) => {
       if (error instanceof AmberError && error.code === "DATABASE_UNKNOWN") return undefined;
       throw error;

@@ -28,16 +28,21 @@ export async function wait(options: LookOptions & { until: "answers" | "current"
           readOnly: true,
         });
         try {
-          await engine.query("select 1 as one");
-        } catch (error) {
-          // A SQLite file that is not there yet "answers": migrate will make it.
-          if (options.database.engine === "postgres") throw error;
+          // On SQLite only a query that reads the file shows whether it is a database.
+          await engine.query(
+            engine.dialect === "sqlite" ? "select count(*) from main.sqlite_schema" : "select 1 as one",
+          );
         } finally {
           await engine.close();
         }
       }
       return { waitedMs: Math.round(performance.now() - started) };
     } catch (error) {
+      // A SQLite file that is not there yet answers: migrate makes it.
+      const isNew = options.database.engine === "sqlite" && options.until === "answers";
+      if (isNew && error instanceof AmberError && error.code === "DATABASE_UNKNOWN") {
+        return { waitedMs: Math.round(performance.now() - started) };
+      }
       const canChange = error instanceof AmberError &&
         (error.code === "MIGRATIONS_PENDING" || error.code === "DATABASE_UNKNOWN" || error.exitStatus === 5);
       if (!canChange) throw error;

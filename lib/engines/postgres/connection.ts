@@ -76,8 +76,11 @@ export class Connection {
         application_name: applicationName,
         ...(address.options ? { options: address.options } : {}),
       },
-      onnotice: (raw: Record<string, string>) =>
-        notice({ severity: raw.severity ?? raw.severity_local ?? "NOTICE", message: raw.message ?? "" }),
+      onnotice: (raw: Record<string, string>) => {
+        // After a refused COMMIT our ROLLBACK finds no transaction: no news for anybody.
+        if (raw.code === "25P01") return;
+        notice({ severity: raw.severity ?? raw.severity_local ?? "NOTICE", message: raw.message ?? "" });
+      },
       socket,
     };
     this.#sql = postgres(options as unknown as postgres.Options<Record<string, never>>);

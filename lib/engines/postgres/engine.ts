@@ -40,6 +40,8 @@ export class PostgresEngine implements Engine {
   #work?: Connection;
   #held?: HeldLock;
   #workPid?: number;
+  /** Behind a pooler, what tells a later run that a statement of this one still runs: see unfinished.ts. */
+  #mark?: string;
   #inTransaction = false;
   readonly #serverVersion: number;
   readonly #key: bigint;
@@ -87,8 +89,9 @@ export class PostgresEngine implements Engine {
   async run(statements: readonly Runnable[]): Promise<void> {
     const connection = this.#connection();
     const sent: { index: number; done: Promise<unknown> }[] = [];
+    const mark = this.#mark && !this.#inTransaction ? `/* ${this.#mark} */ ` : "";
     const send = (index: number, text: string) => {
-      const done = connection.query(text);
+      const done = connection.query(mark + text);
       done.catch(() => {}); // seen below, in order; what follows the first failure is only its echo
       sent.push({ index, done });
     };
@@ -97,7 +100,10 @@ export class PostgresEngine implements Engine {
       try {
         await done;
       } catch (error) {
-        if (error instanceof StatementFailure) error.index = index;
+        if (error instanceof StatementFailure) {
+          error.index = index;
+          if (error.offset !== undefined) error.offset = Math.max(0, error.offset - mark.length);
+        }
         throw error;
       }
     };
@@ -148,12 +154,22 @@ export class PostgresEngine implements Engine {
       where: this.where,
     }).catch((error) => this.#fail(error));
     const name = `amber work ${keyName(this.#key)}`;
+    // A pooler leaves the name on its server's session for a client that has none of its own: see begin() and run().
+    if (await this.#first.isPooled()) this.#mark = name;
     const opened = await connect(this.address, {
       ...this.options,
       waitMs: Math.max(this.options.waitMs, 5_000),
       create: false,
-      applicationName: label(this.address, name),
+      applicationName: label(this.address, this.#mark ? `amber ${this.options.by}` : name),
       hello: "select pg_catalog.pg_backend_pid() as pid",
+    }).catch((error) => {
+      if (!this.#mark || !(error instanceof AmberError) || error.code !== "DATABASE_SILENT") throw error;
+      throw new AmberError("DATABASE_POOLED", {
+        message: "Cannot get a second connection from the pooler: one keeps the lock, one does the work",
+        where: this.where,
+        hint: "Give its pool at least 3 connections (default_pool_size), or connect to the server directly.",
+        cause: error,
+      });
     });
     this.#work = opened.connection;
     await settleUnfinished(this.#work, name, {
@@ -181,6 +197,7 @@ export class PostgresEngine implements Engine {
       "set local standard_conforming_strings = on", // what the splitter reads by
       // The server notices the death of a client while a statement runs.
       ...(this.#serverVersion >= 140000 ? ["set local client_connection_check_interval = '2s'"] : []),
+      ...(this.#mark ? [`set local application_name = '${this.#mark}'`] : []),
       "select pg_catalog.pg_backend_pid() as pid",
     ];
     const [row] = await this.query(settings.join("; "));

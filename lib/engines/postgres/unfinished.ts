@@ -11,11 +11,14 @@ const politeMs = 3_000;
  * After three seconds they are ended, where the role may; their transactions roll back, and what they built concurrently
  * is built again.
  *
+ * They are known by their application_name. A pooler leaves that on its sessions for clients without one, whose work must
+ * not be ended: there the name is set for a transaction, and a statement outside one begins with it as a comment.
+ *
  * @throws {AmberError} LOCK_HELD when one will not go within `waitMs`.
  */
 export async function settleUnfinished(
   work: Connection,
-  applicationName: string,
+  name: string,
   options: Pick<OpenOptions, "stop" | "report"> & { waitMs: number; where: string },
 ): Promise<void> {
   const started = performance.now();
@@ -26,7 +29,7 @@ export async function settleUnfinished(
     const rows = await work.query(
       `select pid, state, left(query, 80) as query from pg_catalog.pg_stat_activity
        where datname = pg_catalog.current_database() and pid <> pg_catalog.pg_backend_pid()
-         and application_name like '%${applicationName}%' and state is distinct from 'idle'`,
+         and (application_name like '%${name}%' or query like '/* ${name} */%') and state is distinct from 'idle'`,
     );
     if (rows.length === 0) return;
     const elapsedMs = performance.now() - started;

@@ -18,6 +18,7 @@ import { openDatabase, openToLook, pathFailure } from "./open.ts";
 /** How long a runner waits for others before it gives up; one of them may be taking a snapshot. */
 const patienceMs = 600_000;
 const busy = new Set([5, 6]); // SQLITE_BUSY, SQLITE_LOCKED
+const readOnlyRollback = 776; // SQLITE_READONLY_ROLLBACK: a hot journal
 const aboutTheFile = new Set([10, 11, 13, 14, 26]); // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
 
 /** A SQLite database through node:sqlite. Everything it does is synchronous: see stories/migrate_worker.ts. */
@@ -32,12 +33,13 @@ export class SqliteEngine implements Engine {
   #foreignKeys = false;
   #lockFile?: LockFile;
   #keepsJournal = false;
-  #patienceMs = patienceMs;
+  #patienceMs: number;
   /** `data_version` when the history was last known; undefined: unknown. */
   #seen?: number;
 
   private constructor(private readonly address: SqliteAddress, private readonly options: OpenOptions) {
     this.where = `sqlite ${address.path}`;
+    this.#patienceMs = options.patienceMs ?? patienceMs;
     this.version = new DatabaseSync(":memory:").prepare("select sqlite_version() as v").get()!.v as string;
     if (options.readOnly) {
       this.#look();
@@ -53,8 +55,14 @@ export class SqliteEngine implements Engine {
 
   async query(sql: string, params: readonly Value[] = []): Promise<Row[]> {
     for (let attempt = 0;; attempt++) {
-      const rows = await this.#patiently("the database", () => all(this.#database!, sql, params));
-      if (this.#settled()) return rows;
+      try {
+        const rows = await this.#patiently("the database", () => all(this.#database!, sql, params));
+        if (this.#settled()) return rows;
+      } catch (error) {
+        if (attempt === 10) throw error;
+        // What was wrong may be gone with the next look: a file that changed meanwhile, a killed writer's half pages.
+        if (this.#settled() && !this.#recovered(error)) throw error;
+      }
       if (attempt === 10) {
         throw new AmberError("DATABASE_UNREADABLE", {
           message: `Cannot read the database "${this.address.path}": it changes while it is read`,
@@ -195,6 +203,20 @@ export class SqliteEngine implements Engine {
     }
   }
 
+  /** Lets SQLite undo what a killed writer left, which a reader may not; false when that is not what is wrong. */
+  #recovered(error: unknown): boolean {
+    if (!(error instanceof AmberError) || error.code !== "DATABASE_UNREADABLE" || !this.options.recover) return false;
+    const writer = openDatabase(this.address.path, false);
+    try {
+      writer.prepare("select count(*) from sqlite_schema").get();
+    } catch (failed) {
+      if (!isBusy(failed)) throw toFailure(failed, this.address.path); // busy: another runner does it
+    } finally {
+      writer.close();
+    }
+    return true;
+  }
+
   /** Opens it to look only. An empty file is an empty database, a missing one is unknown. */
   #look(): void {
     const looked = openToLook(this.address.path);
@@ -285,6 +307,15 @@ function isBusy(error: unknown): boolean {
 function toFailure(error: unknown, path: string, text?: string, database?: DatabaseSync): unknown {
   const { errcode, message } = error as { errcode?: number; message?: string };
   if (message === undefined || error instanceof AmberError || error instanceof StatementFailure) return error;
+  if (errcode === readOnlyRollback) {
+    return new AmberError("DATABASE_UNREADABLE", {
+      message:
+        `Cannot read the database "${path}": a killed program left it half written, and looking does not undo that`,
+      where: path,
+      hint: "The next program that writes rolls it back by itself: amber migrate",
+      cause: error,
+    });
+  }
   if (errcode !== undefined && (errcode & 0xff) === 8) {
     return new AmberError("DATABASE_PATH", {
       message: `Cannot write to the database "${path}": ${message}`,

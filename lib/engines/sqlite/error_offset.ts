@@ -27,9 +27,11 @@ export function errorOffset(message: string, text: string, prepare: (part: strin
   const name =
     /^no such (?:column|table|function|index|view|trigger|module|collation sequence): (?:\w+\.)*(.+)$/.exec(message)
       ?.[1] ??
-      /^(?:table|index|view|trigger) (.+) already exists$/.exec(message)?.[1];
+      /^(?:table|index|view|trigger) (.+) already exists$/.exec(message)?.[1] ??
+      /^(?:duplicate column name:|table \S+ has no column named) (.+)$/.exec(message)?.[1];
   if (!name) return undefined;
-  const found = new RegExp(`(?<![\\w$])${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w$])`, "i").exec(text);
+  const bare = name.replace(/^"(.*)"$/, "$1");
+  const found = new RegExp(`(?<![\\w$])${bare.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w$])`, "i").exec(text);
   return found?.index;
 }
 

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
-import { chmodSync, closeSync, openSync, statSync } from "node:fs";
-import { dirname, isAbsolute, resolve } from "node:path";
+import { chmodSync, closeSync, lstatSync, openSync, readlinkSync, type Stats, statSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { AmberError } from "../../errors.ts";
 
@@ -11,6 +11,8 @@ const options = {
   timeout: 0,
 };
 
+const smallestPage = 512; // bytes; no database has fewer (sqlite.org/fileformat.html)
+
 /**
  * Opens a database for reading and writing.
  *
@@ -18,33 +20,9 @@ const options = {
  * @throws {AmberError} DATABASE_UNKNOWN, DATABASE_PATH
  */
 export function openDatabase(path: string, create: boolean): DatabaseSync {
-  const info = statSync(path, { throwIfNoEntry: false });
-  if (info === undefined) {
-    const folder = dirname(path);
-    const parent = statSync(folder, { throwIfNoEntry: false });
-    if (!parent?.isDirectory()) {
-      throw new AmberError("DATABASE_PATH", {
-        message: `Cannot open the database "${path}": the folder "${folder}" ${
-          parent ? "is not a folder" : "does not exist"
-        }`,
-        where: path,
-        hint: "Is the volume mounted, and is DB_PATH right? A folder is made on purpose: mkdir -p",
-      });
-    }
-    if (!create) {
-      throw new AmberError("DATABASE_UNKNOWN", {
-        message: `Cannot open the database "${path}": there is no such file`,
-        where: path,
-        hint: "`amber migrate` creates it.",
-      });
-    }
+  if (inspect(path) === undefined) {
+    if (!create) throw unknown(path);
     createFile(path);
-  } else if (!info.isFile()) {
-    throw new AmberError("DATABASE_PATH", {
-      message: `Cannot open the database "${path}": it is not a file`,
-      where: path,
-      hint: "DB_PATH (or sqlite:PATH in DATABASE_URL) names the database's file.",
-    });
   }
   try {
     const database = new DatabaseSync(path, options);
@@ -65,29 +43,21 @@ export function openDatabase(path: string, create: boolean): DatabaseSync {
  * folder cannot be written.
  */
 export function openToLook(path: string): { database: DatabaseSync; settled: () => boolean } | undefined {
-  const info = statSync(path, { throwIfNoEntry: false });
-  if (!info?.isFile()) {
-    openDatabase(path, false).close(); // says what it is
-    return openToLook(path);
-  }
+  const info = inspect(path);
+  if (info === undefined) throw unknown(path);
   if (info.size === 0) return undefined;
   const stamp = () => {
     const now = statSync(path, { throwIfNoEntry: false });
-    return `${now?.ino} ${now?.size} ${now?.mtimeMs} ${sizeOf(`${path}-wal`)} ${sizeOf(`${path}-journal`)}`;
+    return `${now?.ino} ${now?.size} ${now?.mtimeMs} ${sizeOf(`${path}-wal`)}`;
   };
   const before = stamp();
   const url = pathToFileURL(isAbsolute(path) ? path : resolve(path)).href;
   try {
     if (sizeOf(`${path}-wal`) === 0) {
       const unchanging = new DatabaseSync(`${url}?immutable=1`, { ...options, readOnly: true });
-      const mode = unchanging.prepare("pragma journal_mode").get()?.journal_mode;
-      // An ordinary reader of a database in rollback mode leaves nothing behind and waits for writers as it should.
-      if (mode === "wal" || sizeOf(`${path}-journal`) > 0) {
-        return {
-          database: unchanging,
-          settled: () => stamp() === before,
-        };
-      }
+      if (isWal(unchanging)) return { database: unchanging, settled: () => stamp() === before };
+      // In rollback mode an ordinary reader leaves nothing behind, waits for writers as it should, and refuses to read
+      // what a killed one has left half written.
       unchanging.close();
     }
     return { database: new DatabaseSync(path, { ...options, readOnly: true }), settled: () => true };
@@ -96,18 +66,21 @@ export function openToLook(path: string): { database: DatabaseSync; settled: () 
   }
 }
 
+/** Only the file's header is looked at: the rest may be half written, and what is read wrong here is read right later. */
+function isWal(database: DatabaseSync): boolean {
+  try {
+    return database.prepare("pragma journal_mode").get()?.journal_mode === "wal";
+  } catch {
+    return false;
+  }
+}
+
 /** What SQLite says about a path or a file that it cannot use, in words. */
 export function pathFailure(path: string, cause: unknown): AmberError {
   const text = cause instanceof Error ? cause.message : String(cause);
   if (/not a database|encrypted|malformed/i.test(text)) {
-    return new AmberError("DATABASE_FORMAT", {
-      message: `Cannot read the database "${path}": ${
-        /malformed/i.test(text) ? "it is damaged" : "the file is not a SQLite database"
-      } (${text})`,
-      where: path,
-      hint: "Nothing was changed. Is DB_PATH right? If it is, put the file back from a snapshot.",
-      cause,
-    });
+    const why = /malformed/i.test(text) ? "it is damaged, or was cut off" : "the file is not a SQLite database";
+    return notDatabase(path, `${why} (${text})`, cause);
   }
   if (sizeOf(`${path}-wal`) > 0 && /unable to open|readonly|read-only/i.test(text)) {
     return new AmberError("DATABASE_UNREADABLE", {
@@ -121,7 +94,82 @@ export function pathFailure(path: string, cause: unknown): AmberError {
   return new AmberError("DATABASE_PATH", {
     message: `Cannot open the database "${path}": ${text}`,
     where: path,
-    hint: "May this user read and write the file and its folder?",
+    hint: "May this user read and write the file and its folder? ls -ld shows who may.",
+    cause,
+  });
+}
+
+/**
+ * What is there; undefined when there is nothing yet and a file may be made.
+ *
+ * @throws {AmberError} DATABASE_PATH for what can never be a database, DATABASE_FORMAT for a file that is too small for
+ * one: SQLite takes it for an empty database and writes over it.
+ */
+function inspect(path: string): Stats | undefined {
+  const fail = (why: string, hint: string, cause?: unknown) =>
+    new AmberError("DATABASE_PATH", {
+      message: `Cannot open the database "${path}": ${why}`,
+      where: path,
+      hint,
+      cause,
+    });
+  const names = "DB_PATH (or sqlite:PATH in DATABASE_URL) names the database's file";
+  if (/[/\\]$/.test(path)) throw fail("it names a folder", `${names}, for example ${join(path, "prod.db")}`);
+  let info: Stats | undefined;
+  try {
+    info = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    const code = (cause as { code?: string }).code;
+    if (code === "ENOTDIR") throw fail(`"${fileAbove(path)}" is not a folder`, `${names}.`, cause);
+    if (code === "ELOOP") throw fail("its links lead in a circle", "Put the file there instead of the link.", cause);
+    if (code === "EACCES") {
+      throw fail("this user may not enter its folder", "Let this user enter the folder: chmod a+x", cause);
+    }
+    throw fail(cause instanceof Error ? cause.message : String(cause), `${names}.`, cause);
+  }
+  if (info === undefined) {
+    const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(path) : undefined;
+    if (link !== undefined) {
+      throw fail(`it is a link to "${link}", which does not exist`, "Is the volume mounted? Else remove the link.");
+    }
+    const folder = dirname(path);
+    if (statSync(folder, { throwIfNoEntry: false }) === undefined) {
+      const hint = `Is the volume mounted, and is the path right? If it is meant to be new: mkdir -p ${folder}`;
+      throw fail(`the folder "${folder}" does not exist`, hint);
+    }
+    return undefined;
+  }
+  if (!info.isFile()) throw fail(info.isDirectory() ? "it is a folder" : "it is not a file", `${names}.`);
+  if (info.size > 0 && info.size < smallestPage && sizeOf(`${path}-journal`) === 0) {
+    throw notDatabase(path, `the file is not a SQLite database (it has only ${info.size} bytes)`);
+  }
+  return info;
+}
+
+/** The part of a path that is a file where a folder should be. */
+function fileAbove(path: string): string {
+  for (let above = dirname(path);; above = dirname(above)) {
+    try {
+      if (above === dirname(above) || statSync(above).isFile()) return above;
+    } catch {
+      // further up
+    }
+  }
+}
+
+function unknown(path: string): AmberError {
+  return new AmberError("DATABASE_UNKNOWN", {
+    message: `Cannot open the database "${path}": there is no such file`,
+    where: path,
+    hint: "`amber migrate` creates it.",
+  });
+}
+
+function notDatabase(path: string, why: string, cause?: unknown): AmberError {
+  return new AmberError("DATABASE_FORMAT", {
+    message: `Cannot read the database "${path}": ${why}`,
+    where: path,
+    hint: "Nothing was changed. Is the path right? If it is, put the file back from a snapshot.",
     cause,
   });
 }
@@ -131,11 +179,22 @@ function createFile(path: string): void {
     closeSync(openSync(path, "ax", 0o600));
     chmodSync(path, 0o600); // whatever the umask
   } catch (cause) {
-    if ((cause as { code?: string }).code === "EEXIST") return; // another runner made it
+    const code = (cause as { code?: string }).code ?? "";
+    if (code === "EEXIST") return; // another runner made it
+    const folder = dirname(path);
+    const known: Record<string, [why: string, hint: string]> = {
+      EACCES: [`this user may not write in the folder "${folder}"`, "Let this user write there: chown or chmod."],
+      EPERM: [`this user may not write in the folder "${folder}"`, "Let this user write there: chown or chmod."],
+      EROFS: ["the disk is mounted read-only", "Mount it so that it can be written, or choose another path."],
+      ENOSPC: ["the disk is full", "Make room on the disk."],
+      ENAMETOOLONG: ["the name is too long", "Choose a shorter one."],
+    };
+    const [why, hint] = known[code] ??
+      [cause instanceof Error ? cause.message : String(cause), "May this user write in that folder?"];
     throw new AmberError("DATABASE_PATH", {
-      message: `Cannot create the database "${path}": ${cause instanceof Error ? cause.message : cause}`,
+      message: `Cannot create the database "${path}": ${why}`,
       where: path,
-      hint: "May this user write in that folder?",
+      hint,
       cause,
     });
   }

@@ -1,0 +1,4 @@
+import { raceTest } from "./race.ts";
+import { pooled } from "./setups.ts";
+
+raceTest(pooled);

@@ -1,0 +1,4 @@
+import { raceTest } from "./race.ts";
+import { direct } from "./setups.ts";
+
+raceTest(direct);

@@ -1,0 +1,4 @@
+import { raceTest } from "./race.ts";
+import { rollback } from "./setups.ts";
+
+raceTest(rollback);

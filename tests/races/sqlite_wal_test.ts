@@ -1,0 +1,4 @@
+import { raceTest } from "./race.ts";
+import { wal } from "./setups.ts";
+
+raceTest(wal);
