@@ -155,7 +155,7 @@ const dbshell = buildCommand<CommonFlags, string[], AmberContext>({
   docs: described(
     "Open sqlite3 or psql on the configured database",
     "When that program is installed.",
-    'amber dbshell -- -c "select count(*) from notes"',
+    "amber dbshell -- -header    # arguments for sqlite3 or psql",
   ),
 });
 

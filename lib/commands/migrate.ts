@@ -33,13 +33,26 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
     if (flags.check) return await (await import("./check.ts")).checkOutcome(setting, flags.allowLate);
     if (flags.accept !== undefined) return await acceptOutcome(flags.accept, options);
     if (flags.fake) return await fakeOutcome(options, flags, setting);
+    sayNoSnapshots(setting);
     const recorded = flags.fakeInitial
       ? (await (await import("../stories/record.ts")).fakeInitial(options)).recorded
       : [];
+    for (const name of options.plan ? [] : recorded) {
+      setting.reporter.event({ type: "note", message: `recorded "${name}" without running it: its tables are there` });
+    }
     const result = options.database.engine === "sqlite" && !options.plan
       ? await migrateInWorker(options)
       : await migrate(options);
     return migrateOutcome(result, recorded);
+  });
+}
+
+/** Who asks for safety snapshots must not believe that one is taken. */
+function sayNoSnapshots({ config: { snapshotBeforeMigrate: { value, source } }, reporter }: Setting): void {
+  if (source === "default" || value === "never") return;
+  reporter.event({
+    type: "note",
+    message: `no safety snapshot is taken (${source} asks for "${value}"): this version has none yet`,
   });
 }
 

@@ -30,7 +30,7 @@ function line({ name, state, mark, done, statements, appliedAt }: ShownMigration
   const box = state === "applied" ? "[X]" : state === "pending" ? "[ ]" : "[~]";
   const facts = [
     ...(appliedAt ? [appliedAt.slice(0, 19).replace("T", " ")] : []),
-    ...(state === "running" ? [`half applied: ${done} of ${statements} statements`] : []),
+    ...(state === "running" ? [statements ? `half applied: ${done} of ${statements} statements` : "half applied"] : []),
     ...(state === "reverting" ? [`half undone: ${done} statements`] : []),
     ...(mark ? [marks[mark]] : []),
   ];

@@ -1,5 +1,5 @@
 import { AmberError } from "../errors.ts";
-import { type Engine, literal } from "../engines/engine.ts";
+import { type Engine, literal, quoteName } from "../engines/engine.ts";
 
 /** History tables of other migration tools, and what each tool is called. */
 const tools: Record<string, string> = {
@@ -23,8 +23,8 @@ const tools: Record<string, string> = {
   mikro_orm_migrations: "MikroORM",
 };
 
-/** The history table of another tool, if there is one with a row in it. */
-export async function findOtherTool(engine: Engine): Promise<{ table: string; tool: string } | undefined> {
+/** The history table of another tool, if there is one. An empty one counts: its tool may have made tables all the same. */
+async function findOtherTool(engine: Engine): Promise<{ table: string; tool: string; isEmpty: boolean } | undefined> {
   const names = Object.keys(tools).map((name) => literal(name, engine.dialect)).join(", ");
   const rows = await engine.query(
     engine.dialect === "sqlite"
@@ -37,7 +37,9 @@ export async function findOtherTool(engine: Engine): Promise<{ table: string; to
   if (!found) return undefined;
   const table = String(found.name);
   const tool = tools[table.toLowerCase()]!;
-  return { table, tool: tool === "dbmate" ? await whichSchemaMigrations(engine) : tool };
+  const schema = found.schema === null ? "main" : String(found.schema);
+  const some = await engine.query(`select 1 as found from ${quoteName(schema)}.${quoteName(table)} limit 1`);
+  return { table, tool: tool === "dbmate" ? await whichSchemaMigrations(engine) : tool, isEmpty: some.length === 0 };
 }
 
 /** Running 0001 again on a database that another tool has migrated may begin with a DROP. @throws {AmberError} HISTORY_FOREIGN */
@@ -48,7 +50,9 @@ export async function refuseOtherTool(engine: Engine): Promise<void> {
     message:
       `Cannot migrate: this database was migrated by ${found.tool} (table "${found.table}"), and amber has no history here`,
     where: engine.where,
-    hint: found.tool === "dbmate"
+    hint: found.isEmpty
+      ? `That table is empty. If nothing that ${found.tool} made is in use here: drop table ${found.table}; then amber migrate`
+      : found.tool === "dbmate"
       ? "Take its history over: amber adopt dbmate"
       : "Record what is applied already without running it: amber migrate --fake NAME (the last one applied)",
   });

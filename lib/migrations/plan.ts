@@ -64,9 +64,7 @@ function backwards(entries: readonly Entry[], wanted: (entry: Entry) => boolean,
     if (entry.state === "pending" || !wanted(entry)) continue;
     if (entry.state === "running") {
       throw new AmberError("MIGRATION_IRREVERSIBLE", {
-        message: `Cannot go back across "${entry.name}": it is half applied (${entry.row!.done} of ${
-          entry.row!.statements
-        } statements)`,
+        message: `Cannot go back across "${entry.name}": it is half applied`,
         where: entry.migration?.path ?? entry.name,
         hint: `Finish it first: amber migrate ${entry.name}`,
       });

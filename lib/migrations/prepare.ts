@@ -121,7 +121,7 @@ function downSection(step: Step, file: SqlFile): SqlFile["up"] {
   throw new AmberError("MIGRATION_IRREVERSIBLE", {
     message: `Cannot go back across "${step.name}"${reason}`,
     where: step.migration!.path,
-    hint: "Nothing was run. Write a migration forwards, or restore a snapshot.",
+    hint: "Nothing was run. Write a migration that goes forwards instead.",
   });
 }
 
@@ -132,7 +132,7 @@ async function prepareCode(step: Step, migration: Migration): Promise<Prepared> 
     throw new AmberError("MIGRATION_IRREVERSIBLE", {
       message: `Cannot go back across "${step.name}": it exports no function \`down\``,
       where: migration.path,
-      hint: "Nothing was run. Write a migration forwards, or restore a snapshot.",
+      hint: "Nothing was run. Write a migration that goes forwards instead.",
     });
   }
   return {

@@ -25,14 +25,17 @@ export async function status(config: Config, options: LookOptions): Promise<Stat
     databaseFrom: `${config.databaseSource.variable} (${config.databaseSource.source})`,
     migrationsFolder: `${config.migrations.value} (${config.migrations.source})`,
   };
+  let isThere = false;
   try {
     const shown = await showmigrations({
       ...options,
       report: (event) => {
-        if (event.type === "start") gathered.database = event.database;
-        else options.report(event);
+        if (event.type !== "start") return options.report(event);
+        isThere = true;
+        gathered.database = event.database;
       },
     });
+    if (!isThere) gathered.database += " (does not exist yet: amber migrate creates it)";
     gathered.migrations = {
       applied: shown.filter((one) => one.state === "applied").length,
       pending: shown.filter((one) => one.state !== "applied").length,

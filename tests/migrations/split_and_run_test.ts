@@ -174,7 +174,7 @@ function randomScript(r: Random): string {
       () => words("insert", "into", t(), `(v, n)${space()}values${space()}(${value()}, ${value()}),(${value()}, 1)`),
       () => words("update", t(), "set", `v =${space()}${value()}`, "where", `id = ${r.int(1, 4)}`),
       () => words("delete", "from", t(), "where", `v = ${text()}`),
-      () => words("insert", "or", "replace", "into", t(), `values (${r.int(1, 3)}, ${value()}, 0)`),
+      () => words("insert", "or", "replace", "into", t(), `(id, v, n) values (${r.int(1, 3)}, ${value()}, 0)`),
       () => words("with", `c(x) as (values (${value()}))`, "insert", "into", t(), "(v)", "select", "x", "from", "c"),
       () => words("create", "index", quoted(`i${r.int(0, 1e9)}`), "on", t(), "(v)", "where", `v <> ${text()}`),
       () => words("create", "view", quoted(`v${r.int(0, 1e9)}`), "as", "select", "v", "from", t()),

@@ -58,7 +58,7 @@ async function open(address: PostgresAddress, options: ConnectOptions, timeoutMs
       applicationName: options.applicationName,
       timeoutMs,
       hello: options.hello,
-      notice: (notice) => options.report({ type: "notice", ...notice }),
+      notice: fewNotices(options.report),
     });
   try {
     return await once(address);
@@ -70,6 +70,18 @@ async function open(address: PostgresAddress, options: ConnectOptions, timeoutMs
     if (address.sslmode === "prefer") return await once({ ...address, sslmode: "disable" });
     throw error;
   }
+}
+
+/** A server can talk without end (VACUUM by a role that may not): the first of its notices are passed on. */
+function fewNotices(report: OpenOptions["report"]): (notice: { severity: string; message: string }) => void {
+  const most = 20;
+  let count = 0;
+  return (notice) => {
+    if (count++ < most) report({ type: "notice", ...notice });
+    else if (count === most + 2) {
+      report({ type: "note", message: `the server says more; only its first ${most} notices are shown` });
+    }
+  };
 }
 
 type Judgement =

@@ -169,7 +169,7 @@ function notDatabase(path: string, why: string, cause?: unknown): AmberError {
   return new AmberError("DATABASE_FORMAT", {
     message: `Cannot read the database "${path}": ${why}`,
     where: path,
-    hint: "Nothing was changed. Is the path right? If it is, put the file back from a snapshot.",
+    hint: "Nothing was changed. Is the path right? If it is, put the file back from a backup.",
     cause,
   });
 }
