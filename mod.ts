@@ -18,6 +18,7 @@
  * @module
  */
 import { parseDatabaseUrl } from "./lib/database_url.ts";
+import { AmberError } from "./lib/errors.ts";
 import {
   migrate as migrateStory,
   type MigrateEvent,
@@ -71,6 +72,11 @@ export interface MigrateOptions extends DatabaseOptions {
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const { target, back, plan, oneTransaction, allowLate, beforeRisky } = options;
+  const refuse = (message: string) => {
+    throw new AmberError("USAGE", { message, hint: "Give `target` to go to a migration, or `back` to undo some." });
+  };
+  if (back !== undefined && target !== undefined) refuse("Cannot go to a target and back at once");
+  if (back !== undefined && !(Number.isInteger(back) && back > 0)) refuse(`Cannot go back ${back} migrations`);
   return await migrateStory({ ...base(options), target, back, plan, oneTransaction, allowLate, beforeRisky });
 }
 

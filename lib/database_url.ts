@@ -91,8 +91,11 @@ export function postgresFromParts(parts: PostgresParts, source = "environment"):
     if (variable !== "DB_PASSWORD" && value.includes("://")) throw fail(variable, "it holds a URL", hint);
   }
   if (!isHost(host)) throw fail("DB_HOST", `it is ${notHost}`, hint);
-  if (!isPort(port)) throw fail("DB_PORT", "it is not a number from 1 to 65535");
-  if (!isSslmode(sslmode)) throw fail("DB_SSLMODE", `it is none of ${sslmodes.join(", ")}`);
+  if (!isPort(port)) throw fail("DB_PORT", "it is not a number from 1 to 65535", "Without DB_PORT it is 5432.");
+  if (!isSslmode(sslmode)) {
+    const advice = "Managed databases want require or verify-full; without DB_SSLMODE it is prefer.";
+    throw fail("DB_SSLMODE", `it is none of ${sslmodes.join(", ")}`, advice);
+  }
   return { engine: "postgres", host, port: Number(port), database: name, user, password, sslmode, fromUrl: false };
 }
 

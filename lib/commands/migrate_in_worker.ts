@@ -1,6 +1,5 @@
 import { AmberError, type ErrorCode } from "../errors.ts";
-import type { MigrateEvent, MigrateOptions, MigrateResult } from "../stories/migrate.ts";
-import { usualStart } from "../stories/usual_start.ts";
+import { type MigrateEvent, type MigrateOptions, type MigrateResult, usualStart } from "../stories/migrate.ts";
 
 /** Options that a worker can be sent. */
 export type PlainOptions = Omit<MigrateOptions, "now" | "report" | "stop" | "beforeRisky">;

@@ -53,6 +53,7 @@ export async function applyInside(step: Prepared, runner: Runner): Promise<strin
     const found = await guardAfter(engine, guard, {
       name: step.name,
       path: step.path,
+      direction: step.direction,
       executed: step.code && [...executed.values()],
     });
     for (const message of found) runner.report({ type: "note", message });

@@ -2,6 +2,8 @@ import { AmberError } from "../errors.ts";
 import type { StatementFailure } from "../engines/engine.ts";
 import { positionOf, type Statement } from "./splitter.ts";
 
+// deno-lint-ignore no-control-regex
+const unprintable = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g; // also what turns the line's direction round
 const widest = 110; // columns of a line that are shown
 
 /**
@@ -79,11 +81,7 @@ function excerpt(text: string, statement: Statement, offset: number): string[] {
   const all = text.replace(/^\ufeff/, "").split(/\r\n|\r|\n/);
   const out: string[] = [];
   for (let line = Math.max(first, place.line - 3); line <= Math.min(last, place.line + 2); line++) {
-    // deno-lint-ignore no-control-regex
-    const shown = (all[line - 1] ?? "").replaceAll("\t", " ").replace(
-      /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
-      "·",
-    );
+    const shown = (all[line - 1] ?? "").replaceAll("\t", " ").replace(unprintable, "·");
     const characters = [...shown];
     const number = String(line).padStart(5);
     if (line !== place.line) {

@@ -53,6 +53,15 @@ export async function readHistory(engine: Engine): Promise<HistoryRow[] | undefi
         cause: error,
       });
     }
+    if (error instanceof StatementFailure && (error.code === "42703" || /no such column/.test(error.message))) {
+      throw new AmberError("HISTORY_FOREIGN", {
+        message: `Cannot read the history: the table ${engine.history} is not as amber makes it (${error.message})`,
+        where: engine.where,
+        hint:
+          "Another program made a table of this name: rename that one. If it was another amber, use the newer of the two.",
+        cause: error,
+      });
+    }
     throw error;
   }
 }
@@ -74,7 +83,9 @@ export async function createHistory(engine: Engine): Promise<void> {
         where: engine.where,
         hint: error.code === "25006"
           ? "This server only reads: migrate on the primary."
-          : "Let this role create tables in that schema.",
+          : `As an administrator: grant create on schema ${
+            engine.history.replace(/\.[^.]*$/, "")
+          } to the role. (Since PostgreSQL 15 only the owner has that right in "public".)`,
         cause: error,
       });
     }

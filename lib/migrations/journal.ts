@@ -22,13 +22,12 @@ export async function applyJournaled(step: Prepared, runner: Runner): Promise<vo
   const row = await begin(step, runner);
   if (step.script) await runUnits(step, step.script, row, runner);
   else await runRounds(step, runner);
-  await transaction(runner.engine, async () => {
-    if (step.direction === "down") await deleteRow(runner.engine, step.name);
-    else {
-      const { name: _name, ...fields } = rowOf(step, runner, performance.now() - started);
-      await updateRow(runner.engine, step.name, fields);
-    }
-  });
+  const end = async () => {
+    if (step.direction === "down") return await deleteRow(runner.engine, step.name);
+    const { name: _name, ...fields } = rowOf(step, runner, performance.now() - started);
+    await updateRow(runner.engine, step.name, fields);
+  };
+  await transaction(runner.engine, end, { reopen: step.script?.reopen });
 }
 
 /**
@@ -232,11 +231,11 @@ async function runRounds(step: Prepared, runner: Runner): Promise<void> {
   await engine.rollback();
 }
 
-async function transaction<T>(engine: Engine, work: () => Promise<T>): Promise<T> {
+async function transaction<T>(engine: Engine, work: () => Promise<T>, options?: { reopen?: boolean }): Promise<T> {
   await engine.begin();
   try {
     const result = await work();
-    await engine.commit();
+    await engine.commit(options);
     return result;
   } catch (error) {
     await engine.rollback();

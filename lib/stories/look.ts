@@ -1,5 +1,4 @@
 import type { Engine } from "../engines/engine.ts";
-import { digest } from "../migrations/digest.ts";
 import { type Folder, readFolder } from "../migrations/folder.ts";
 import { buildGraph, type Graph, refuseConflict } from "../migrations/graph.ts";
 import { readHistory } from "../migrations/history.ts";
@@ -14,12 +13,6 @@ export interface Look {
   /** undefined: there is no history table, or no database. */
   rows: HistoryRow[] | undefined;
   entries: Entry[];
-}
-
-/** Whether nothing has changed since the last `migrate` that ended with nothing pending: one hash, nothing parsed. */
-export async function isCurrent(folder: Folder, rows: readonly HistoryRow[] | undefined): Promise<boolean> {
-  const known = rows?.find((row) => row.digest !== null)?.digest;
-  return known !== undefined && known !== null && known === await digest(folder.files, rows!);
 }
 
 /** Compares files and rows. The graph is checked for conflicts unless `conflicts` are wanted in the picture. */

@@ -15,7 +15,7 @@ const defaultWaitMs = 60_000;
 export async function wait(options: LookOptions & { until: "answers" | "current" }): Promise<{ waitedMs: number }> {
   const started = performance.now();
   const waitMs = options.waitMs ?? defaultWaitMs;
-  let told = 0;
+  let told = started - 4_000; // the first word after a second, then every five
   for (;;) {
     const leftMs = waitMs - (performance.now() - started);
     try {
@@ -46,7 +46,8 @@ export async function wait(options: LookOptions & { until: "answers" | "current"
       const canChange = error instanceof AmberError &&
         (error.code === "MIGRATIONS_PENDING" || error.code === "DATABASE_UNKNOWN" || error.exitStatus === 5);
       if (!canChange) throw error;
-      if (leftMs <= 0) {
+      const remainingMs = waitMs - (performance.now() - started);
+      if (remainingMs <= 0) {
         if (error.code !== "MIGRATIONS_PENDING") throw error;
         throw new AmberError("DATABASE_SILENT", {
           message: `Waited ${Math.round(waitMs / 1000)} s, and nobody has migrated the database: ${error.message}`,
@@ -60,10 +61,10 @@ export async function wait(options: LookOptions & { until: "answers" | "current"
         options.report({
           type: "waiting",
           message: `waiting: ${error.message}`,
-          remainingSeconds: Math.ceil(leftMs / 1000),
+          remainingSeconds: Math.ceil(remainingMs / 1000),
         });
       }
-      await sleep(Math.min(250, Math.max(1, leftMs)), options.stop);
+      await sleep(Math.min(250, Math.max(1, remainingMs)), options.stop);
     }
   }
 }

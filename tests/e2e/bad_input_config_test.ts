@@ -73,12 +73,12 @@ const cases: Case[] = [
   ["a port that is none", { ...parts, DB_PORT: "54x" }, "", {
     code: "CONFIG_VALUE",
     message: "Cannot use DB_PORT (environment)",
-    hint: "DB_PORT",
+    hint: "Without DB_PORT it is 5432",
   }],
   ["a port that is too large", { ...parts, DB_PORT: "65536" }, "", {
     code: "CONFIG_VALUE",
     message: "from 1 to 65535",
-    hint: "DB_PORT",
+    hint: "Without DB_PORT it is 5432",
   }],
   ["an sslmode that is none", { ...parts, DB_SSLMODE: "on" }, "", {
     code: "CONFIG_VALUE",

@@ -124,7 +124,7 @@ const cases: Case[] = [
     },
     code: "DATABASE_FORMAT",
     message: /damaged|cut off/,
-    hint: "snapshot",
+    hint: "put the file back",
   },
   {
     title: "a header cut off",
@@ -176,6 +176,21 @@ for (const { title, env, prepare, check, ...expected } of cases) {
     await refuses(["status"], { cwd: folder.root, env }, { ...expected, ...check });
   });
 }
+
+Deno.test("SQLite: a history table that somebody else made", async () => {
+  await using folder = await tempFolder(files);
+  {
+    using database = new DatabaseSync(folder.path("local.db"));
+    database.exec("create table amber_migrations (name text)");
+  }
+  for (const command of ["migrate", "check", "status"]) {
+    await refuses([command], { cwd: folder.root }, {
+      code: "HISTORY_FOREIGN",
+      message: "the table main.amber_migrations is not as amber makes it",
+      hint: "rename that one",
+    });
+  }
+});
 
 Deno.test("SQLite: a file without a byte is an empty database", async () => {
   await using folder = await tempFolder({ ...files, "app.db": "" });

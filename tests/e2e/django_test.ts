@@ -143,7 +143,9 @@ onBoth("--fake records without running, and takes out of the history when it is 
 });
 
 onBoth("--fake takes over a database whose tables are there, also of another tool", five, async (at) => {
-  await at.sql("create table a (x integer); create table b (x integer); create table django_migrations (id integer);");
+  await at.sql(
+    "create table a (x integer); create table b (x integer); create table django_migrations (id integer); insert into django_migrations values (1);",
+  );
   const refused = await at.error("migrate");
   assert.equal(refused.code, "HISTORY_FOREIGN");
   assert.match(refused.hint, /--fake NAME/);

@@ -58,7 +58,7 @@ onBoth("code that throws half-way leaves nothing, and the line is named", {
   });
   const sql = await at.error("migrate");
   assert.equal(sql.code, "CODE_FAILED");
-  assert.match(sql.detail, /^database: /);
+  assert.match(sql.detail, /^database: /m);
   await at.folder.write({
     "migrations/0002_bad.ts":
       `export const up = (db: any) => db.exec("begin; insert into notes (id) values (1); commit");`,

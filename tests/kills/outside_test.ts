@@ -72,19 +72,21 @@ const builds: { sql: string; name: string }[] = [
   { sql: "create unique index concurrently on public.t ((a + 1))", name: "t_expr_idx" },
 ];
 for (const { sql, name } of builds) {
-  testWith("postgres", `killed during "${sql}": the invalid index is dropped and built again`, async () => {
-    await using database = await (await sharedPostgres()).database();
-    await using folder = await tempFolder({
-      ...first,
-      "migrations/0002_apart.sql": `insert into log values ('before'); ${sql}; insert into log values ('after');`,
-    });
-    await killDuring(folder, database, /^create/i);
-    refuseFailure(await migrate(folder, database));
+  for (const end of ["goes on", "ends"] as const) {
+    testWith("postgres", `killed during "${sql}", the server ${end}: there is one valid index in the end`, async () => {
+      await using database = await (await sharedPostgres()).database();
+      await using folder = await tempFolder({
+        ...first,
+        "migrations/0002_apart.sql": `insert into log values ('before'); ${sql}; insert into log values ('after');`,
+      });
+      await killDuring(folder, database, /^create/i, end);
+      if (end === "ends") assert.equal((await invalidIndexes(database)).length, 1);
+      refuseFailure(await migrate(folder, database));
 
-    assert.deepEqual(await indexes(database), [`${name} valid`]);
-    assert.deepEqual(await lines(database), ["before", "after"]);
-    await direct.open().then((place) => place[Symbol.asyncDispose]());
-  });
+      assert.deepEqual(await indexes(database), [`${name} valid`]);
+      assert.deepEqual(await lines(database), ["before", "after"]);
+    });
+  }
 }
 
 testWith(
@@ -96,28 +98,40 @@ testWith(
       ...first,
       "migrations/0002_apart.sql": "create index concurrently wrong on t (a);",
     });
-    await killDuring(folder, database, /^create/i);
+    await killDuring(folder, database, /^create/i, "ends");
     await folder.write({ "migrations/0002_apart.sql": "create index concurrently right_one on t (a);" });
     refuseFailure(await migrate(folder, database));
     assert.deepEqual(await indexes(database), ["right_one valid"]);
   },
 );
 
-testWith(
-  "pgbouncer",
-  "killed during a concurrent build through PgBouncer: the next run ends it and builds again",
-  async () => {
-    await using place = await pooled.open();
-    await using folder = await tempFolder({
-      ...first,
-      "migrations/0002_apart.sql": "create index concurrently t_a on t (a);",
-    });
-    await killDuring(folder, place, /create index/i);
-    refuseFailure(await migrate(folder, place));
-    assert.deepEqual(await indexes(place), ["t_a valid"]);
-    await place.refuseLeftovers();
-  },
-);
+for (const setup of [direct, pooled]) {
+  testWith(
+    setup.needs,
+    `killed during a build that goes on in the server, ${setup.name}: the next run ends it`,
+    async () => {
+      await using place = await setup.open();
+      await using folder = await tempFolder({
+        ...first,
+        "migrations/0002_apart.sql": "create index concurrently t_a on t (a);",
+      });
+      refuseFailure(await migrate(folder, place, ["0001"]));
+      await using holder = await openTransaction(place, "insert into t values (3)");
+      await using killed = spawn(folder, place);
+      await untilRunning(place, /create index/i);
+      killed.kill("SIGKILL");
+      await killed.result;
+
+      await using next = spawn(folder, place);
+      await next.until("waiting for the end of an earlier run", 20_000);
+      await next.until("waiting for a lock", 20_000); // the old build is ended, and the way is still barred
+      await holder[Symbol.asyncDispose]();
+      refuseFailure(await next.result);
+      assert.deepEqual(await indexes(place), ["t_a valid"]);
+      await place.refuseLeftovers();
+    },
+  );
+}
 
 testWith("pgbouncer", "an app behind the same PgBouncer is not taken for an earlier run", async () => {
   await using place = await pooled.open();
@@ -175,7 +189,7 @@ testWith("postgres", "killed during DROP INDEX CONCURRENTLY: the next run drops 
     "migrations/0002_apart.sql":
       "insert into log values ('before'); drop index concurrently t_a; insert into log values ('after');",
   });
-  await killDuring(folder, database, /^drop/i);
+  await killDuring(folder, database, /^drop/i, "ends");
   refuseFailure(await migrate(folder, database));
   assert.deepEqual(await indexes(database), []);
   assert.deepEqual(await lines(database), ["before", "after"]);
@@ -204,7 +218,8 @@ testWith("postgres", "DETACH PARTITION CONCURRENTLY interrupted: the pending det
       "create table t1 partition of t for values from (0) to (10); insert into t values (1);",
     "migrations/0002_apart.sql": "alter table t detach partition t1 concurrently; insert into log values ('after');",
   });
-  await killDuring(folder, database, /^alter/i);
+  await killDuring(folder, database, /^alter/i, "ends");
+  assert.equal((await database.sql("select 1 from pg_inherits where inhdetachpending")).length, 1);
   refuseFailure(await migrate(folder, database));
   assert.deepEqual(await database.sql("select inhrelid from pg_inherits"), []);
   assert.deepEqual(await database.sql("select a from t1"), [{ a: 1 }]);
@@ -224,14 +239,15 @@ for (
       "migrations/0001_first.sql": "create table t (a int); create index t_a on t (a); create table log (line text);",
       "migrations/0002_apart.sql": `insert into log values ('before'); ${sql}; insert into log values ('after');`,
     });
-    await killDuring(folder, database, /^reindex/i);
+    await killDuring(folder, database, /^reindex/i, "ends");
+    assert.ok((await invalidIndexes(database)).length > 0);
     refuseFailure(await migrate(folder, database));
     assert.deepEqual(await indexes(database), ["t_a valid"]);
     assert.deepEqual(await lines(database), ["before", "after"]);
   });
 }
 
-testWith("postgres", "VACUUM and ALTER SYSTEM run outside a transaction by themselves", async () => {
+testWith("postgres", "VACUUM runs outside a transaction without being told", async () => {
   await using database = await (await sharedPostgres()).database();
   await using folder = await tempFolder({
     ...first,
@@ -430,14 +446,26 @@ function spawn(folder: TempFolder, at: Somewhere) {
   return spawnAmber(["migrate", "--json"], optionsOf(folder, at));
 }
 
-/** Applies 0001, holds up 0002's statement with an open transaction on t, kills the run, and lets the server go on. */
-async function killDuring(folder: TempFolder, at: PostgresDatabase | Place, statement: RegExp): Promise<void> {
+/**
+ * Applies 0001, holds up 0002's statement with an open transaction that has written to t, and kills the run. Then the
+ * server goes on with the statement, which nothing holds up any more, or its process is ended as well.
+ */
+async function killDuring(
+  folder: TempFolder,
+  at: PostgresDatabase | Place,
+  statement: RegExp,
+  end: "goes on" | "ends" = "goes on",
+): Promise<void> {
   refuseFailure(await migrate(folder, at, ["0001"]));
-  await using holder = await openTransaction(at, "select count(*) from t; insert into log select 'x' where false");
+  await using holder = await openTransaction(at, "select count(*) from t; insert into t select 0 where false");
   await using running = spawn(folder, at);
   await untilRunning(at, statement);
   running.kill("SIGKILL");
   await running.result;
+  if (end === "ends") {
+    await at.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'amber work %'");
+    await waitForEnd(at);
+  }
   await holder[Symbol.asyncDispose]();
 }
 
@@ -470,7 +498,7 @@ async function untilRunning(at: PostgresDatabase | Place, statement: RegExp, for
   assert.ok(isThere(rows), `never ran ${statement}: ${JSON.stringify(rows)}`);
 }
 
-async function waitForEnd(at: PostgresDatabase): Promise<void> {
+async function waitForEnd(at: PostgresDatabase | Place): Promise<void> {
   const left = await eventually(
     () =>
       at.sql("select 1 from pg_stat_activity where application_name like '%amber%' and datname = current_database()"),

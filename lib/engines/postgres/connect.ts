@@ -24,7 +24,7 @@ export async function connect(
   options: ConnectOptions,
 ): Promise<{ connection: Connection; rows: Row[] }> {
   const started = performance.now();
-  let told = 0;
+  let told = started - 4_000; // the first word after a second, then every five
   for (let attempt = 0;; attempt++) {
     options.stop.throwIfAborted();
     const leftMs = options.waitMs - (performance.now() - started);
@@ -97,9 +97,8 @@ function judge(error: unknown, address: PostgresAddress): Judgement {
     const silent = new AmberError("DATABASE_SILENT", {
       message: `Cannot reach the database: ${error.message}`,
       where: there,
-      hint: error.retriable
-        ? "Is the server running, and are host and port right? `amber wait` waits for it; --wait 2m waits longer."
-        : "See sslmode: https://www.postgresql.org/docs/current/libpq-ssl.html",
+      hint: error.hint ??
+        "Is the server running, and are host and port right? `amber wait` waits for it; --wait 2m waits longer.",
       cause: error,
     });
     return error.retriable ? { kind: "retry", reason: error.message, error: silent } : {
@@ -117,9 +116,10 @@ function judge(error: unknown, address: PostgresAddress): Judgement {
       kind: "retry",
       reason: "the server closed the connection",
       error: new AmberError("DATABASE_SILENT", {
-        message: "Cannot reach the database: the server closed the connection or did not answer",
+        message: "Cannot reach the database: the server closed the connection",
         where: there,
-        hint: "Is it a PostgreSQL server that listens there? `amber wait` waits for it.",
+        hint:
+          "Is it a PostgreSQL server that listens there, and does it take connections from here (pg_hba.conf)? `amber wait` waits for it.",
         cause: error,
       }),
     };
@@ -165,11 +165,16 @@ function judge(error: unknown, address: PostgresAddress): Judgement {
       }),
     };
   }
+  // The login has succeeded, so that the names may be shown.
+  const isForbidden = code === "42501";
   return {
     kind: "final",
     error: new AmberError("DATABASE_REFUSED", {
       message: `Cannot open the database: ${address.fromUrl ? `the server refused the connection (${code})` : text}`,
-      where: there,
+      where: isForbidden ? where(address, { reached: true }) : there,
+      hint: isForbidden
+        ? `As its owner: grant connect on database ${quoteName(address.database)} to ${quoteName(address.user)};`
+        : "The server's own log says more. Are database, user and the options in the URL right?",
       cause: error,
     }),
   };

@@ -2,7 +2,7 @@ import postgres from "postgres";
 import type { Socket } from "node:net";
 import type { PostgresAddress } from "../../database_url.ts";
 import { type Row, StatementFailure, type Value } from "../engine.ts";
-import { openSocket } from "./socket.ts";
+import { openSocket, ReachFailure } from "./socket.ts";
 
 /** A connection that ended without being asked to. What was in its transaction is rolled back by the server. */
 export class ConnectionLost extends Error {
@@ -27,7 +27,8 @@ export class Connection {
   #isLost = false;
   #closing = false;
   #cancelling = false;
-  #running?: { cancel(): void };
+  /** Sent and not answered, in order: the server works on the first of them. */
+  #running = new Set<{ cancel(): void }>();
 
   private constructor(
     address: PostgresAddress,
@@ -99,7 +100,8 @@ export class Connection {
     );
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new ConnectionLost(new Error("no answer"))), options.timeoutMs);
+      const silence = `no answer within ${Math.ceil(options.timeoutMs / 1000)} s`;
+      timer = setTimeout(() => reject(new ReachFailure(silence, true)), options.timeoutMs);
     });
     try {
       const rows = await Promise.race([connection.query(options.hello ?? "select 1"), late]);
@@ -116,7 +118,8 @@ export class Connection {
   async query(text: string, params: readonly Value[] = []): Promise<Row[]> {
     if (this.#isLost || this.#closing) throw new ConnectionLost();
     const query = this.#sql.unsafe(text, params.map(toDriver) as never[]);
-    this.#running = query as unknown as { cancel(): void };
+    const running = query as unknown as { cancel(): void };
+    this.#running.add(running);
     const answer = Promise.resolve(query as unknown as Promise<postgres.RowList<Row[]>>);
     answer.catch(() => {}); // the race below may end first
     try {
@@ -124,6 +127,8 @@ export class Connection {
       return lastRows(result);
     } catch (error) {
       throw failure(error, text);
+    } finally {
+      this.#running.delete(running);
     }
   }
 
@@ -157,7 +162,7 @@ export class Connection {
   cancel(): void {
     this.#cancelling = true;
     try {
-      this.#running?.cancel();
+      for (const first of this.#running) return first.cancel();
     } catch {
       // nothing runs any more
     }
@@ -207,13 +212,23 @@ export function normalizedPassword(password: string): string {
     .normalize("NFKC");
 }
 
+/** How the driver and the socket under it say that the other side is gone. */
+const lostCodes = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_DESTROYED",
+  "CONNECTION_ENDED",
+  "ECONNRESET",
+  "EPIPE",
+  "ERR_STREAM_DESTROYED",
+  "ERR_STREAM_WRITE_AFTER_END",
+  "ETIMEDOUT",
+]);
+
 /** The driver's error as ours. `position` counts characters from 1 over the whole text. */
 function failure(error: unknown, text: string): unknown {
   const raw = error as Record<string, string | undefined> & Error;
   if (raw?.name !== "PostgresError") {
-    return raw?.code === "CONNECTION_CLOSED" || raw?.code === "CONNECTION_DESTROYED" || raw?.code === "CONNECTION_ENDED"
-      ? new ConnectionLost(error)
-      : error;
+    return lostCodes.has(raw?.code ?? "") ? new ConnectionLost(error) : error;
   }
   return new StatementFailure(raw.message, {
     code: raw.code,

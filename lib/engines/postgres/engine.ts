@@ -324,7 +324,10 @@ async function greet(address: PostgresAddress, options: OpenOptions) {
       return await connect(address, { ...by, hello: both });
     } catch (error) {
       const refused = error instanceof AmberError ? error.cause : error;
-      if (!(refused instanceof StatementFailure) || (refused.code !== "42P01" && refused.code !== "42501")) throw error;
+      // No such table or column, no right to read it: that has its own words later, and the rest of the answer is needed.
+      if (!(refused instanceof StatementFailure) || !["42P01", "42501", "42703"].includes(refused.code ?? "")) {
+        throw error;
+      }
     }
   }
   return await connect(address, { ...by, hello });

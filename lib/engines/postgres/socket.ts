@@ -2,13 +2,19 @@ import { readFileSync } from "node:fs";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import type { PostgresAddress } from "../../database_url.ts";
 
-/** A failure to reach the server, before a word of the protocol was spoken. */
+/** A failure to reach the server, before it said who it is. */
 export class ReachFailure extends Error {
-  constructor(message: string, readonly retriable: boolean, cause?: unknown) {
+  /** What to do about it, where that is more than to wait. */
+  readonly hint?: string;
+
+  constructor(message: string, readonly retriable: boolean, { cause, hint }: { cause?: unknown; hint?: string } = {}) {
     super(message, { cause });
     this.name = "ReachFailure";
+    this.hint = hint;
   }
 }
+
+const aboutTls = "https://www.postgresql.org/docs/current/libpq-ssl.html explains sslmode and sslrootcert.";
 
 /**
  * Opens the socket for one connection: TCP or unix socket, and TLS as `sslmode` asks, with libpq's meaning
@@ -26,9 +32,17 @@ export async function openSocket(address: PostgresAddress, timeoutMs: number): P
   if (local || address.sslmode === "disable" || address.sslmode === "allow") return plain;
   const answer = await askForTls(plain, left());
   if (answer === "S") return await startTls(plain, address, left());
-  if (address.sslmode === "prefer") return plain;
+  if (answer === "N" && address.sslmode === "prefer") return plain;
   plain.destroy();
-  throw new ReachFailure(`the server offers no TLS, and sslmode is "${address.sslmode}"`, false);
+  if (answer === "N") {
+    const hint = "Turn TLS on in the server. On a network that nobody else can listen to: sslmode=disable.";
+    throw new ReachFailure(`the server offers no TLS, and sslmode is "${address.sslmode}"`, false, { hint });
+  }
+  // A PostgreSQL that cannot even begin a session answers with an error message, which begins with "E".
+  if (answer.startsWith("E")) throw new ReachFailure("the server takes no connections now", true);
+  // Waited for all the same: a proxy in front of a database that is not up yet answers so, too.
+  const hint = "Check host and port: something else answers there. `amber wait` waits for it.";
+  throw new ReachFailure("what listens there is not PostgreSQL", true, { hint });
 }
 
 function reach(address: PostgresAddress, local: boolean, timeoutMs: number): Promise<Socket> {
@@ -41,7 +55,13 @@ function reach(address: PostgresAddress, local: boolean, timeoutMs: number): Pro
 
 function askForTls(socket: Socket, timeoutMs: number): Promise<string> {
   const request = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]); // SSLRequest: length 8, code 80877103
-  const answered = settle(socket, "data", timeoutMs, (data) => String.fromCharCode((data as Uint8Array)[0] ?? 0));
+  // One byte and no more: what follows it before TLS has begun may come from somebody in between (CVE-2021-23222).
+  const answered = settle(
+    socket,
+    "data",
+    timeoutMs,
+    (data) => String.fromCharCode(...(data as Uint8Array).slice(0, 9)),
+  );
   socket.write(request);
   return answered;
 }
@@ -54,7 +74,8 @@ async function startTls(socket: Socket, address: PostgresAddress, timeoutMs: num
     try {
       ca = readFileSync(address.sslrootcert, "utf8");
     } catch (cause) {
-      throw new ReachFailure(`the file that sslrootcert names cannot be read`, false, cause);
+      const hint = "Is the path right, and may this user read the file? It is relative to the working directory.";
+      throw new ReachFailure("the file that sslrootcert names cannot be read", false, { cause, hint });
     }
   }
   const secure = connectTls({
@@ -108,9 +129,15 @@ function reachFailure(error: Error & { code?: string }): ReachFailure {
     ETIMEDOUT: "no answer",
     EACCES: "its socket may not be opened by this user",
   };
+  const hints: Record<string, string> = {
+    ENOTFOUND: "Check the host's name. In a container it is the service's name, and both must be on one network.",
+    EACCES: "Let this user open the socket (unix_socket_permissions in postgresql.conf), or connect by TCP.",
+  };
   const code = error.code ?? (/getaddrinfo|failed to lookup|not known/i.test(error.message) ? "ENOTFOUND" : "");
   // Anything else, a certificate above all, will not get better by waiting.
-  return code in words
-    ? new ReachFailure(words[code]!, code !== "EACCES", error)
-    : new ReachFailure(`TLS or network: ${error.message}`, false, error);
+  if (code in words) return new ReachFailure(words[code]!, code !== "EACCES", { cause: error, hint: hints[code] });
+  const hint = /certificate|CERT|altname|issuer|self.signed/i.test(`${code} ${error.message}`)
+    ? `Give the certificate of the server's authority: sslrootcert=FILE, and connect by a name that is in the server's certificate. ${aboutTls}`
+    : aboutTls;
+  return new ReachFailure(`TLS or network: ${error.message}`, false, { cause: error, hint });
 }

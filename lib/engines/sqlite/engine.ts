@@ -54,6 +54,7 @@ export class SqliteEngine implements Engine {
   }
 
   async query(sql: string, params: readonly Value[] = []): Promise<Row[]> {
+    this.options.stop.throwIfAborted();
     for (let attempt = 0;; attempt++) {
       try {
         const rows = await this.#patiently("the database", () => all(this.#database!, sql, params));
@@ -77,6 +78,7 @@ export class SqliteEngine implements Engine {
 
   async run(statements: readonly Runnable[]): Promise<void> {
     for (const [index, { text }] of statements.entries()) {
+      this.options.stop.throwIfAborted();
       if (index % 256 === 255) await sleep(0, this.options.stop); // lets a signal's message in
       try {
         if (this.#inTransaction) drain(this.#database!, text, []);
