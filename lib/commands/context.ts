@@ -1,6 +1,5 @@
 import type { CommandContext } from "@stricli/core";
 import { type Config, type Flags, readConfig } from "../config.ts";
-import { parseDotenv } from "../dotenv.ts";
 import { AmberError } from "../errors.ts";
 import type { Outcome } from "../output/events.ts";
 import { Reporter, type Streams } from "../output/reporter.ts";
@@ -56,7 +55,7 @@ export async function act(
     redact: redactor([...world.secrets]),
   });
   try {
-    const config = configOf(flags, world);
+    const config = await configOf(flags, world);
     reporter = reporter.hiding(redactor([...config.secrets, ...world.secrets]));
     const outcome = await work({ config, world, reporter });
     reporter.outcome(outcome);
@@ -66,7 +65,7 @@ export async function act(
   }
 }
 
-function configOf(flags: CommonFlags, world: World): Config {
+async function configOf(flags: CommonFlags, world: World): Promise<Config> {
   const file = flags.envFile ?? ".env";
   const text = world.readText(file);
   if (text === undefined && flags.envFile !== undefined) {
@@ -76,7 +75,7 @@ function configOf(flags: CommonFlags, world: World): Config {
       hint: "Is the path behind --env-file right? It is relative to the working directory.",
     });
   }
-  const dotenv = text === undefined ? undefined : parseDotenv(text, file);
+  const dotenv = text === undefined ? undefined : (await import("../dotenv.ts")).parseDotenv(text, file);
   return readConfig({ env: world.env, dotenv, dotenvFile: file, flags });
 }
 

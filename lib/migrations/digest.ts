@@ -1,4 +1,4 @@
-import type { HistoryRow } from "./history_row.ts";
+import type { GlanceRow } from "./history.ts";
 import type { MigrationFile } from "./migration.ts";
 
 const encoder = new TextEncoder();
@@ -14,19 +14,17 @@ export async function sha256(data: string | Uint8Array): Promise<string> {
  * checksums and states of all rows. Kept in the history when a `migrate` ended with nothing pending; equal to it means
  * that nothing has changed since, without parsing anything.
  */
-export async function digest(files: readonly MigrationFile[], rows: readonly HistoryRow[]): Promise<string> {
+export async function digest(files: readonly MigrationFile[], rows: readonly GlanceRow[]): Promise<string> {
   const applied = [...rows].sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((row) => `${row.name}\n${row.state}\n${row.checksum}\n${row.rawHash}\n`).join("");
-  const heads = files.map((file) => encoder.encode(`${file.path.split("/").at(-1)}\n${file.bytes.length}\n`));
-  const head = encoder.encode(`amber digest 1\n${rows.length}\n${applied}${files.length}\n`);
-  const size = head.length + files.reduce((sum, file, i) => sum + file.bytes.length + heads[i]!.length, 0);
-  const all = new Uint8Array(size);
+  const names = files.map((file) => `${file.path.split("/").at(-1)}\n${file.bytes.length}\n`).join("");
+  const head = encoder.encode(`amber digest 1\n${rows.length}\n${applied}${files.length}\n${names}`);
+  const all = new Uint8Array(files.reduce((sum, file) => sum + file.bytes.length, head.length));
   all.set(head);
   let at = head.length;
-  for (const [i, file] of files.entries()) {
-    all.set(heads[i]!, at);
-    all.set(file.bytes, at += heads[i]!.length);
-    at += file.bytes.length;
+  for (const { bytes } of files) {
+    all.set(bytes, at);
+    at += bytes.length;
   }
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");

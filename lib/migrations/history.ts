@@ -24,23 +24,30 @@ const columns: Record<keyof HistoryRow, string> = {
 };
 const names = Object.entries(columns) as [keyof HistoryRow, string][];
 
-/** The history as Postgres can be asked for it before its schema is known: only the one that amber would use. */
-export const historyQuestion = `select ${names.map(([, column]) => column).join(", ")} from amber_migrations
+/** What the usual start reads of each row: enough for the digest. */
+export type GlanceRow = Pick<HistoryRow, "name" | "state" | "checksum" | "rawHash" | "digest">;
+const glanceColumns = "name, state, checksum, raw_hash, digest";
+
+/** The same question as Postgres can be asked it before its schema is known: only the table that amber would use. */
+export const glanceQuestion = `select ${glanceColumns} from amber_migrations
   where tableoid = pg_catalog.to_regclass(pg_catalog.quote_ident(pg_catalog.current_schema()) || '.amber_migrations')`;
 
-/** The answer to `historyQuestion`, where it was asked and the table is there. */
-export function askedHistory(engine: Engine): HistoryRow[] | undefined {
-  return engine.asked?.map(fromRow);
+/** What the usual start needs of the history, without a lock; undefined when there is none yet. */
+export async function readGlance(engine: Engine): Promise<GlanceRow[] | undefined> {
+  const rows = engine.asked ?? await select(engine, glanceColumns);
+  return rows?.map((row) => ({ ...row, rawHash: row.raw_hash })) as GlanceRow[] | undefined;
 }
 
 /**
  * All rows with one query and without a lock; undefined when there is no history yet.
  */
 export async function readHistory(engine: Engine): Promise<HistoryRow[] | undefined> {
+  return (await select(engine, names.map(([, column]) => column).join(", ")))?.map(fromRow);
+}
+
+async function select(engine: Engine, columns: string): Promise<Row[] | undefined> {
   try {
-    return (await engine.query(`select ${names.map(([, column]) => column).join(", ")} from ${engine.history}`)).map(
-      fromRow,
-    );
+    return await engine.query(`select ${columns} from ${engine.history}`);
   } catch (error) {
     if (error instanceof StatementFailure && (error.code === "42P01" || /no such table/.test(error.message))) {
       return undefined;
@@ -66,15 +73,15 @@ export async function readHistory(engine: Engine): Promise<HistoryRow[] | undefi
   }
 }
 
-/** Makes the table. Under the lock only: `IF NOT EXISTS` alone races (20 of 48 tries failed). */
+/** Makes the table, its long texts last: the usual start reads what stands before them. Under the lock only: `IF NOT EXISTS` alone races (20 of 48 tries failed). */
 export async function createHistory(engine: Engine): Promise<void> {
   try {
     await engine.run([{
       text: `create table if not exists ${engine.history} (
-  name text primary key, checksum text not null, splitter integer not null, hashes text not null, raw_hash text not null,
-  state text not null, done integer not null, done_hash text, statements integer not null, begun text, checkpoint text,
-  applied_at text not null, duration_ms integer not null, applied_by text not null, amber text not null,
-  snapshot text, down text, digest text)${engine.dialect === "sqlite" ? " without rowid" : ""}`,
+  name text primary key, state text not null, checksum text not null, raw_hash text not null, digest text,
+  splitter integer not null, done integer not null, done_hash text, statements integer not null, begun text,
+  checkpoint text, applied_at text not null, duration_ms integer not null, applied_by text not null, amber text not null,
+  snapshot text, hashes text not null, down text)${engine.dialect === "sqlite" ? " without rowid" : ""}`,
     }]);
   } catch (error) {
     if (error instanceof StatementFailure && (error.code === "42501" || error.code === "25006")) {

@@ -4,8 +4,7 @@ import type { Engine, EngineEvent } from "../engines/engine.ts";
 import { openEngine } from "../engines/open.ts";
 import { digest } from "../migrations/digest.ts";
 import { type Folder, readFolder } from "../migrations/folder.ts";
-import { askedHistory, historyQuestion, readHistory } from "../migrations/history.ts";
-import type { HistoryRow } from "../migrations/history_row.ts";
+import { glanceQuestion, type GlanceRow, readGlance } from "../migrations/history.ts";
 
 /** One step as `--plan` shows it. */
 export interface PlannedStep {
@@ -124,7 +123,7 @@ export async function usualStart(options: MigrateOptions): Promise<boolean> {
 }
 
 /** Whether nothing has changed since the last `migrate` that ended with nothing pending: one hash, nothing parsed. */
-async function isCurrent(folder: Folder, rows: readonly HistoryRow[] | undefined): Promise<boolean> {
+async function isCurrent(folder: Folder, rows: readonly GlanceRow[] | undefined): Promise<boolean> {
   const known = rows?.find((row) => row.digest !== null)?.digest;
   return known !== undefined && known !== null && known === await digest(folder.files, rows!);
 }
@@ -132,7 +131,8 @@ async function isCurrent(folder: Folder, rows: readonly HistoryRow[] | undefined
 /** What the first look at the database gave. */
 export interface Glance {
   engine?: Engine;
-  rows?: HistoryRow[];
+  /** undefined: there is no history, or no database. */
+  rows?: GlanceRow[];
   done: boolean;
 }
 
@@ -145,7 +145,7 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
       create: false,
       readOnly: options.database.engine === "sqlite",
       recover: !options.plan,
-      ask: historyQuestion,
+      ask: glanceQuestion,
     });
   } catch (error) {
     if (error instanceof AmberError && error.code === "DATABASE_UNKNOWN") return { done: false };
@@ -153,7 +153,7 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
   }
   try {
     announce(options, engine, folder);
-    const rows = askedHistory(engine) ?? await readHistory(engine);
+    const rows = await readGlance(engine);
     const isUsual = options.target === undefined && options.back === undefined;
     const done = isUsual && await isCurrent(folder, rows);
     return { engine, rows, done };

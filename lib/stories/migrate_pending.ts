@@ -27,13 +27,14 @@ import { runSteps } from "./run_steps.ts";
  */
 export async function migratePending(seen: Glance, folder: Folder, options: MigrateOptions): Promise<MigrateResult> {
   const dialect = options.database.engine;
-  const steps = await decide(await compare(folder, seen.rows, dialect), options);
-  if (seen.engine && !seen.rows?.length && steps.length > 0) await refuseOtherTool(seen.engine);
+  const rows = seen.rows && await readHistory(seen.engine!);
+  const steps = await decide(await compare(folder, rows, dialect), options);
+  if (seen.engine && !rows?.length && steps.length > 0) await refuseOtherTool(seen.engine);
   if (options.plan) return await preview(steps, seen.engine, options);
-  if (steps.length === 0) return await rest(seen, folder, options);
+  if (steps.length === 0) return await rest(seen.engine, rows, folder, options);
   const work = await engineToWrite(seen, folder, options);
   try {
-    return await stoppable(work, options, () => migrateLocked(work, folder, { rows: seen.rows, steps }, options));
+    return await stoppable(work, options, () => migrateLocked(work, folder, { rows, steps }, options));
   } finally {
     await work.close();
   }
@@ -163,7 +164,12 @@ async function preview(
 }
 
 /** Nothing pending, but the digest did not say so: say what is odd, and keep the digest for the next start if that is possible. */
-async function rest({ engine, rows }: Glance, folder: Folder, options: MigrateOptions): Promise<MigrateResult> {
+async function rest(
+  engine: Engine | undefined,
+  rows: HistoryRow[] | undefined,
+  folder: Folder,
+  options: MigrateOptions,
+): Promise<MigrateResult> {
   const found = await compare(folder, rows, options.database.engine);
   for (const message of notes(found.entries)) options.report({ type: "note", message });
   const pending = found.entries.some((entry) => entry.state !== "applied" && entry.migration);

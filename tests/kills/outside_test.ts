@@ -139,6 +139,7 @@ testWith("pgbouncer", "an app behind the same PgBouncer is not taken for an earl
     ...first,
     "migrations/0002_apart.sql": "create index concurrently t_a on t (a);",
   });
+  refuseFailure(await migrate(folder, place, ["0001"]));
   refuseFailure(await migrate(folder, place));
   // Clients without a name of their own, which get the sessions that amber has just had.
   const { default: postgres } = await import("postgres");
@@ -230,7 +231,7 @@ for (
   const sql of [
     "reindex table concurrently t",
     "reindex index concurrently t_a",
-    "reindex (concurrently) schema public",
+    "reindex schema concurrently public",
   ]
 ) {
   testWith("postgres", `killed during "${sql}": no half of an index is left`, async () => {

@@ -17,6 +17,19 @@ export interface Notice {
   message: string;
 }
 
+export interface ConnectionOptions {
+  applicationName: string;
+  timeoutMs: number;
+  notice?: (notice: Notice) => void;
+  /** The first query, sent as soon as the server greets. */
+  hello?: string;
+}
+
+export interface Opened {
+  connection: Connection;
+  rows: Row[]; // of the first query
+}
+
 /**
  * One session with a server, through npm:postgres. It never reconnects: the driver would, in the middle of a
  * transaction, and run the rest of it outside. Simple-protocol statements are sent at once and answered in order.
@@ -59,7 +72,7 @@ export class Connection {
       port: address.port,
       database: address.database,
       user: address.user,
-      pass: () => normalizedPassword(address.password ?? ""),
+      pass: () => address.password ?? "",
       ssl: false,
       sslnegotiation: null,
       max: 1,
@@ -88,10 +101,20 @@ export class Connection {
   }
 
   /** Connects and logs in, within `timeoutMs`. @throws {ReachFailure} or {StatementFailure} with the server's SQLSTATE. */
-  static async open(
-    address: PostgresAddress,
-    options: { applicationName: string; timeoutMs: number; notice?: (notice: Notice) => void; hello?: string },
-  ): Promise<{ connection: Connection; rows: Row[] }> {
+  static async open(address: PostgresAddress, options: ConnectionOptions): Promise<Opened> {
+    const { password = "" } = address;
+    const prepared = normalizedPassword(password);
+    try {
+      return await Connection.#open({ ...address, password: prepared }, options);
+    } catch (error) {
+      // The server takes a password as it is where SASLprep does not allow it (an emoji is too new), and with md5 always.
+      const isRefused = error instanceof StatementFailure && /^28/.test(error.code ?? "");
+      if (!isRefused || prepared === password) throw error;
+      return await Connection.#open(address, options);
+    }
+  }
+
+  static async #open(address: PostgresAddress, options: ConnectionOptions): Promise<Opened> {
     const connection = new Connection(
       address,
       options.applicationName,

@@ -1,8 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
-import { chmodSync, closeSync, lstatSync, openSync, readlinkSync, type Stats, statSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { AmberError } from "../../errors.ts";
+import { fileUrl, folderOf, sizeOf, statOrNone } from "../../fs.ts";
 
 /** `timeout: 0`: SQLite's own back-off starves under a busy writer, so we poll. Foreign keys off: SQLite's own default. */
 const options = {
@@ -47,14 +45,13 @@ export function openToLook(path: string): { database: DatabaseSync; settled: () 
   if (info === undefined) throw unknown(path);
   if (info.size === 0) return undefined;
   const stamp = () => {
-    const now = statSync(path, { throwIfNoEntry: false });
-    return `${now?.ino} ${now?.size} ${now?.mtimeMs} ${sizeOf(`${path}-wal`)}`;
+    const now = statOrNone(path);
+    return `${now?.ino} ${now?.size} ${now?.mtime?.getTime()} ${sizeOf(`${path}-wal`)}`;
   };
   const before = stamp();
-  const url = pathToFileURL(isAbsolute(path) ? path : resolve(path)).href;
   try {
     if (sizeOf(`${path}-wal`) === 0) {
-      const unchanging = new DatabaseSync(`${url}?immutable=1`, { ...options, readOnly: true });
+      const unchanging = new DatabaseSync(`${fileUrl(path)}?immutable=1`, { ...options, readOnly: true });
       if (isWal(unchanging)) return { database: unchanging, settled: () => stamp() === before };
       // In rollback mode an ordinary reader leaves nothing behind, waits for writers as it should, and refuses to read
       // what a killed one has left half written.
@@ -105,7 +102,7 @@ export function pathFailure(path: string, cause: unknown): AmberError {
  * @throws {AmberError} DATABASE_PATH for what can never be a database, DATABASE_FORMAT for a file that is too small for
  * one: SQLite takes it for an empty database and writes over it.
  */
-function inspect(path: string): Stats | undefined {
+function inspect(path: string): Deno.FileInfo | undefined {
   const fail = (why: string, hint: string, cause?: unknown) =>
     new AmberError("DATABASE_PATH", {
       message: `Cannot open the database "${path}": ${why}`,
@@ -114,10 +111,10 @@ function inspect(path: string): Stats | undefined {
       cause,
     });
   const names = "DB_PATH (or sqlite:PATH in DATABASE_URL) names the database's file";
-  if (/[/\\]$/.test(path)) throw fail("it names a folder", `${names}, for example ${join(path, "prod.db")}`);
-  let info: Stats | undefined;
+  if (/[/\\]$/.test(path)) throw fail("it names a folder", `${names}, for example ${path}prod.db`);
+  let info: Deno.FileInfo | undefined;
   try {
-    info = statSync(path, { throwIfNoEntry: false });
+    info = statOrNone(path);
   } catch (cause) {
     const code = (cause as { code?: string }).code;
     if (code === "ENOTDIR") throw fail(`"${fileAbove(path)}" is not a folder`, `${names}.`, cause);
@@ -128,29 +125,38 @@ function inspect(path: string): Stats | undefined {
     throw fail(cause instanceof Error ? cause.message : String(cause), `${names}.`, cause);
   }
   if (info === undefined) {
-    const link = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ? readlinkSync(path) : undefined;
+    const link = linkAt(path);
     if (link !== undefined) {
       throw fail(`it is a link to "${link}", which does not exist`, "Is the volume mounted? Else remove the link.");
     }
-    const folder = dirname(path);
-    if (statSync(folder, { throwIfNoEntry: false }) === undefined) {
+    const folder = folderOf(path);
+    if (statOrNone(folder) === undefined) {
       const hint = `Is the volume mounted, and is the path right? If it is meant to be new: mkdir -p ${folder}`;
       throw fail(`the folder "${folder}" does not exist`, hint);
     }
     return undefined;
   }
-  if (!info.isFile()) throw fail(info.isDirectory() ? "it is a folder" : "it is not a file", `${names}.`);
+  if (!info.isFile) throw fail(info.isDirectory ? "it is a folder" : "it is not a file", `${names}.`);
   if (info.size > 0 && info.size < smallestPage && sizeOf(`${path}-journal`) === 0) {
     throw notDatabase(path, `the file is not a SQLite database (it has only ${info.size} bytes)`);
   }
   return info;
 }
 
+/** Where a link leads that leads nowhere; undefined when there is no link. */
+function linkAt(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The part of a path that is a file where a folder should be. */
 function fileAbove(path: string): string {
-  for (let above = dirname(path);; above = dirname(above)) {
+  for (let above = folderOf(path);; above = folderOf(above)) {
     try {
-      if (above === dirname(above) || statSync(above).isFile()) return above;
+      if (above === folderOf(above) || Deno.statSync(above).isFile) return above;
     } catch {
       // further up
     }
@@ -176,12 +182,12 @@ function notDatabase(path: string, why: string, cause?: unknown): AmberError {
 
 function createFile(path: string): void {
   try {
-    closeSync(openSync(path, "ax", 0o600));
-    chmodSync(path, 0o600); // whatever the umask
+    Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+    if (Deno.build.os !== "windows") Deno.chmodSync(path, 0o600); // whatever the umask
   } catch (cause) {
     const code = (cause as { code?: string }).code ?? "";
     if (code === "EEXIST") return; // another runner made it
-    const folder = dirname(path);
+    const folder = folderOf(path);
     const known: Record<string, [why: string, hint: string]> = {
       EACCES: [`this user may not write in the folder "${folder}"`, "Let this user write there: chown or chmod."],
       EPERM: [`this user may not write in the folder "${folder}"`, "Let this user write there: chown or chmod."],
@@ -198,8 +204,4 @@ function createFile(path: string): void {
       cause,
     });
   }
-}
-
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
