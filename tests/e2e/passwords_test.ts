@@ -61,6 +61,7 @@ testWith("postgres", "passwords: by parts, by .env and by URL, with scram-sha-25
         const lines = Object.entries(parts).map(([name, part]) => `${name}=${part}\n`).join("");
         await using other = await tempFolder({ ".env": `${lines}DB_PASSWORD=${value}\n# the end\n` });
         connects(await wait(other, {}), `.env ${how}`, password);
+        if (how !== "bare") continue;
         await other.write({ ".env": `DB_PASSWORD=${value}\r\n${lines.replaceAll("\n", "\r\n")}` });
         connects(await wait(other, {}), `.env ${how}, CRLF`, password);
       }
