@@ -1,5 +1,5 @@
 import { type Dialect, lex, type Token } from "./lexer.ts";
-import { type Body, lower, PostgresBody, SqliteBody } from "./statement_body.ts";
+import { type Body, PostgresBody, SqliteBody } from "./statement_body.ts";
 
 /** One statement of a file, as it is sent to the database. */
 export interface Statement {

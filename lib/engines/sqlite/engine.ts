@@ -11,7 +11,7 @@ import {
   type Value,
 } from "../engine.ts";
 import { sleep } from "../sleep.ts";
-import { type LockFile, takeLockFile } from "./lock_file.ts";
+import { isThere, type LockFile, takeLockFile } from "./lock_file.ts";
 import { openDatabase, openToLook } from "./open.ts";
 import { all, drain, isBusy, toFailure } from "./statement.ts";
 
@@ -90,8 +90,10 @@ export class SqliteEngine implements Engine {
 
   async lock(request: LockRequest): Promise<void> {
     this.#patienceMs = request.waitMs ?? patienceMs;
-    if (request.journaled && !this.#lockFile) {
-      this.#lockFile = await takeLockFile(`${this.address.path}.amber-lock`, this.#patienceMs, this.options);
+    const lockPath = `${this.address.path}.amber-lock`;
+    // It is there: its holder lives, and is not to be disturbed between two commits, or was killed and left it.
+    if (!this.#lockFile && (request.journaled || isThere(lockPath))) {
+      this.#lockFile = await takeLockFile(lockPath, this.#patienceMs, this.options);
     }
     await this.#keepJournalFile();
     await this.begin();

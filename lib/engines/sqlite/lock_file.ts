@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { AmberError } from "../../errors.ts";
 import type { OpenOptions } from "../engine.ts";
 import { sleep } from "../sleep.ts";
@@ -60,6 +61,11 @@ export async function takeLockFile(
     }
     await sleep(5 + Math.random() * 20, options.stop);
   }
+}
+
+/** Whether somebody holds the lock, or was killed while holding it. */
+export function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function open(path: string): Deno.FsFile {
