@@ -183,7 +183,10 @@ function assemble(parts: Part[], source: string): PostgresAddress {
       const hint = 'It is usually a secret that did not arrive. Without a password, leave out the ":" before it.';
       throw refuse("CONFIG_EMPTY", source, "the password in it is empty", hint);
     }
-    const value = key === "password" || key === "user" ? decodeCredential(key, text, source) : decode(text);
+    // A space in options is often written "+", as in a form; libpq's "-c name=value" has no other use for it.
+    const value = key === "password" || key === "user"
+      ? decodeCredential(key, text, source)
+      : decode(key === "options" ? text.replaceAll("+", " ") : text);
     if (value === undefined) throw malformed(source, 'a parameter holds a raw "%", which is written %25');
     if (value === "" || value.includes("\0")) throw malformed(source, `"${key}" is empty or holds a NUL byte`);
     given[key] = value;

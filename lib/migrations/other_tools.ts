@@ -50,11 +50,12 @@ export async function refuseOtherTool(engine: Engine): Promise<void> {
     message:
       `Cannot migrate: this database was migrated by ${found.tool} (table "${found.table}"), and amber has no history here`,
     where: engine.where,
-    hint: found.isEmpty
-      ? `That table is empty. If nothing that ${found.tool} made is in use here: drop table ${found.table}; then amber migrate`
-      : found.tool === "dbmate"
+    hint: (found.tool === "dbmate"
       ? "Take its history over: amber adopt dbmate"
-      : "Record what is applied already without running it: amber migrate --fake NAME (the last one applied)",
+      : "Record what is applied already without running it: amber migrate --fake NAME (the last one applied)") +
+      (found.isEmpty
+        ? `. But that table is empty: if nothing that ${found.tool} made is in use here, drop table ${found.table}; then amber migrate`
+        : ""),
   });
 }
 

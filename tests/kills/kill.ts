@@ -39,7 +39,7 @@ export function killTest(setup: Setup, wanted: { ci: number; long: number }): vo
         assert.equal(result.code, 0, `${story}\n${result.stdout.slice(-3000)}\n${result.stderr}`);
         assert.equal(await schemaFingerprint(place.address, { rows: "content" }), undisturbed.fingerprint, story);
         assert.deepEqual(await historyOf(place), undisturbed.history, story);
-        await place.refuseLeftovers();
+        await place.refuseLeftovers({ wasKilled: true });
       }
       assert.ok(counted >= kills);
     },

@@ -464,7 +464,10 @@ async function killDuring(
   running.kill("SIGKILL");
   await running.result;
   if (end === "ends") {
-    await at.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'amber work %'");
+    await at.sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity " +
+        "where application_name like 'amber work %' and datname = current_database()",
+    );
     await waitForEnd(at);
   }
   await holder[Symbol.asyncDispose]();

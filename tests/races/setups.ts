@@ -19,8 +19,11 @@ export interface Place extends AsyncDisposable {
   sql(text: string): Promise<Row[]>;
   /** The same for one query that leaves what a killed program left: a reader of the file would roll its journal back. */
   peek(text: string): Promise<Row[]>;
-  /** Nothing of amber is left: no session that does something, no lock, no lock file, no INVALID index. */
-  refuseLeftovers(): Promise<void>;
+  /**
+   * Nothing of amber is left: no session that does something, no lock, no lock file, no INVALID index. A file that a run
+   * left when it was killed with all its work done may stay: nobody holds it.
+   */
+  refuseLeftovers(options?: { wasKilled?: boolean }): Promise<void>;
 }
 
 export interface Setup {
@@ -132,9 +135,15 @@ export function sqliteAt(path: string, dispose: () => PromiseLike<void>): Place 
       using database = new DatabaseSync(copy.path("copy"));
       return database.prepare(text).all().map((row) => ({ ...row }));
     },
-    async refuseLeftovers() {
-      assert.equal(await exists(`${path}.amber-lock`), false, "the lock file is left");
-      assert.equal(await exists(`${path}-journal`), false, "a journal is left");
+    async refuseLeftovers({ wasKilled = false } = {}) {
+      const lockFile = `${path}.amber-lock`;
+      if (wasKilled && await exists(lockFile)) {
+        using file = await Deno.open(lockFile, { write: true });
+        assert.ok(file.tryLockSync(true), "somebody holds the lock file");
+        return;
+      }
+      assert.equal(await exists(lockFile), false, "the lock file is left");
+      if (!wasKilled) assert.equal(await exists(`${path}-journal`), false, "a journal is left");
     },
     [Symbol.asyncDispose]: dispose,
   };

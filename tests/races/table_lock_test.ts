@@ -88,7 +88,7 @@ testWith("postgres", "a concurrent build waits for as long as it takes, also wit
   const built = await eventually(
     () =>
       database.sql(
-        "select pid from pg_stat_activity where state = 'active' and query ~* '^create index' and now() - query_start > '5s'",
+        "select pid from pg_stat_activity where datname = current_database() and state = 'active' and query ~* '^create index' and now() - query_start > '5s'",
       ),
     isLong,
     20_000,

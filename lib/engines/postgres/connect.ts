@@ -127,6 +127,22 @@ function judge(error: unknown, address: PostgresAddress): Judgement {
   if (!(error instanceof StatementFailure)) return { kind: "final", error };
   const code = error.code ?? "";
   const text = error.message;
+  if (code === "28000" && /pg_hba\.conf/.test(text)) {
+    const isPlain = address.sslmode === "disable" || address.sslmode === "allow";
+    return {
+      kind: "final",
+      error: new AmberError("DATABASE_REFUSED", {
+        message: `Cannot log in to the database: ${
+          address.fromUrl ? "pg_hba.conf of the server has no entry for this connection" : text
+        }`,
+        where: there,
+        hint: isPlain && !address.host.startsWith("/")
+          ? "The server may want TLS: sslmode=require. Else its pg_hba.conf must allow this user, database and address."
+          : "The server's pg_hba.conf must allow this user, database and address.",
+        cause: error,
+      }),
+    };
+  }
   if (code.startsWith("28") || /password authentication failed|SASL|no such user/i.test(text)) {
     return {
       kind: "final",

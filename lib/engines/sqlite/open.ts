@@ -51,11 +51,12 @@ export function openToLook(path: string): { database: DatabaseSync; settled: () 
   const before = stamp();
   try {
     if (sizeOf(`${path}-wal`) === 0) {
-      const unchanging = new DatabaseSync(`${fileUrl(path)}?immutable=1`, { ...options, readOnly: true });
-      if (isWal(unchanging)) return { database: unchanging, settled: () => stamp() === before };
+      if (isWal(path)) {
+        const unchanging = new DatabaseSync(`${fileUrl(path)}?immutable=1`, { ...options, readOnly: true });
+        return { database: unchanging, settled: () => stamp() === before };
+      }
       // In rollback mode an ordinary reader leaves nothing behind, waits for writers as it should, and refuses to read
       // what a killed one has left half written.
-      unchanging.close();
     }
     return { database: new DatabaseSync(path, { ...options, readOnly: true }), settled: () => true };
   } catch (cause) {
@@ -63,12 +64,20 @@ export function openToLook(path: string): { database: DatabaseSync; settled: () 
   }
 }
 
-/** Only the file's header is looked at: the rest may be half written, and what is read wrong here is read right later. */
-function isWal(database: DatabaseSync): boolean {
+/**
+ * Whether a database is in WAL mode, found out without leaving anything behind. `PRAGMA journal_mode` says "delete" on an
+ * unchangeable database, and to read the header ourselves would drop this process's locks on the file. Without locks
+ * SQLite refuses to open a WAL (SQLITE_CANTOPEN); what is read wrong here is read right later.
+ */
+function isWal(path: string): boolean {
+  const unlocked = new DatabaseSync(`${fileUrl(path)}?nolock=1`, { ...options, readOnly: true });
   try {
-    return database.prepare("pragma journal_mode").get()?.journal_mode === "wal";
-  } catch {
+    unlocked.prepare("select 1 from sqlite_schema limit 1").get();
     return false;
+  } catch (error) {
+    return ((error as { errcode?: number }).errcode ?? 0) % 256 === 14;
+  } finally {
+    unlocked.close();
   }
 }
 
