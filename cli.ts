@@ -45,6 +45,8 @@ export async function main(args: string[]): Promise<number> {
 
 function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
   const env = Deno.env.toObject();
+  // The driver takes this one from the environment whatever it is given, and throws at libpq's own default, "any".
+  Deno.env.delete("PGTARGETSESSIONATTRS");
   const terminal = Deno.stdout.isTerminal();
   return {
     env,

@@ -1,5 +1,5 @@
 import { AmberError } from "../errors.ts";
-import { type Engine, literal, quoteName } from "../engines/engine.ts";
+import { type Engine, literal, quoteName, StatementFailure } from "../engines/engine.ts";
 
 /** History tables of other migration tools, and what each tool is called. */
 const tools: Record<string, string> = {
@@ -38,8 +38,17 @@ async function findOtherTool(engine: Engine): Promise<{ table: string; tool: str
   const table = String(found.name);
   const tool = tools[table.toLowerCase()]!;
   const schema = found.schema === null ? "main" : String(found.schema);
-  const some = await engine.query(`select 1 as found from ${quoteName(schema)}.${quoteName(table)} limit 1`);
-  return { table, tool: tool === "dbmate" ? await whichSchemaMigrations(engine) : tool, isEmpty: some.length === 0 };
+  const isEmpty = await hasNoRow(engine, `${quoteName(schema)}.${quoteName(table)}`);
+  return { table, tool: tool === "dbmate" ? await whichSchemaMigrations(engine) : tool, isEmpty };
+}
+
+async function hasNoRow(engine: Engine, table: string): Promise<boolean> {
+  try {
+    return (await engine.query(`select 1 as found from ${table} limit 1`)).length === 0;
+  } catch (error) {
+    if (error instanceof StatementFailure && error.code === "42501") return false; // not ours to read: take it as used
+    throw error;
+  }
 }
 
 /** Running 0001 again on a database that another tool has migrated may begin with a DROP. @throws {AmberError} HISTORY_FOREIGN */

@@ -59,7 +59,9 @@ for (const [tool, table, columns, hint] of otherTools) {
   testWith("postgres", `Postgres: the history of ${tool} (${name}) was not taken over`, async () => {
     await using database = await (await sharedPostgres()).database();
     await using folder = await tempFolder(files);
-    await database.sql(`create table ${table} (${columns})`);
+    await database.sql(
+      `create table ${table} (${columns.replace(/primary key|not null/g, "")}); insert into ${table} default values`,
+    );
     const options = { cwd: folder.root, env: { DATABASE_URL: database.url } };
     await refuses(["migrate"], options, expected);
     await refuses(["check"], options, expected);
@@ -97,3 +99,23 @@ testWith(
     assert.equal(code, 0, stderr);
   },
 );
+
+testWith("postgres", "Postgres: an empty table of another tool, and one that the role may not read", async () => {
+  await using database = await (await sharedPostgres()).database();
+  await using folder = await tempFolder(files);
+  await database.sql("create table django_migrations (id integer)");
+  await refuses(["migrate"], { cwd: folder.root, env: { DATABASE_URL: database.url } }, {
+    code: "HISTORY_FOREIGN",
+    message: "migrated by Django",
+    hint: "drop table django_migrations; then amber migrate",
+  });
+  const role = `newcomer_${crypto.randomUUID().slice(0, 8)}`;
+  await database.sql(`create role ${role} login; grant create on schema public to ${role}`);
+  try {
+    const env = { DATABASE_URL: database.server.url(database.name, { user: role }) };
+    const expected = { code: "HISTORY_FOREIGN", message: "migrated by Django", hint: "amber migrate --fake" } as const;
+    await refuses(["migrate"], { cwd: folder.root, env }, expected);
+  } finally {
+    await database.sql(`drop owned by ${role}; drop role ${role}`);
+  }
+});

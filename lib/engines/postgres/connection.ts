@@ -97,10 +97,7 @@ export class Connection {
       },
       socket,
     };
-    this.#sql = withoutVariable(
-      "PGTARGETSESSIONATTRS",
-      () => postgres(options as unknown as postgres.Options<Record<string, never>>),
-    );
+    this.#sql = postgres(options as unknown as postgres.Options<Record<string, never>>);
   }
 
   /** Connects and logs in, within `timeoutMs`. @throws {ReachFailure} or {StatementFailure} with the server's SQLSTATE. */
@@ -209,18 +206,6 @@ export class Connection {
     if (this.#closing) return;
     this.#closing = true;
     await this.#sql.end({ timeout: 0 }).catch(() => {});
-  }
-}
-
-/** The driver takes this one from the environment whatever it is given, and throws at libpq's own default, "any". */
-function withoutVariable<T>(name: string, work: () => T): T {
-  const value = Deno.env.get(name);
-  if (value === undefined) return work();
-  Deno.env.delete(name);
-  try {
-    return work();
-  } finally {
-    Deno.env.set(name, value);
   }
 }
 
