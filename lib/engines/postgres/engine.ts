@@ -14,14 +14,10 @@ import { BlockerWatch, describe } from "./blockers.ts";
 import { connect } from "./connect.ts";
 import { type Connection, ConnectionLost } from "./connection.ts";
 import { type HeldLock, heldSql, keyName, takeLock } from "./lock.ts";
+import { sendAll, shortLockMs } from "./pipeline.ts";
 import { settleUnfinished } from "./unfinished.ts";
 
 const historyTable = "amber_migrations";
-/** How long a statement that stops others may wait for its lock before it lets the others pass. */
-const shortLockMs = 2_000;
-/** Statements on their way to the server at once: hides the network's delay, bounds what an error leaves behind. */
-const windowSize = 64;
-
 const cleanSession = "reset session authorization; reset role; reset all";
 
 const hello =
@@ -87,58 +83,17 @@ export class PostgresEngine implements Engine {
   }
 
   async run(statements: readonly Runnable[]): Promise<void> {
-    const connection = this.#connection();
-    const sent: { index: number; done: Promise<unknown> }[] = [];
-    const mark = this.#mark && !this.#inTransaction ? `/* ${this.#mark} */ ` : "";
-    const send = (index: number, text: string) => {
-      const done = connection.query(mark + text);
-      done.catch(() => {}); // seen below, in order; what follows the first failure is only its echo
-      sent.push({ index, done });
-    };
-    const settleOldest = async () => {
-      const { index, done } = sent.shift()!;
-      try {
-        await done;
-      } catch (error) {
-        if (error instanceof StatementFailure) {
-          error.index = index;
-          if (error.offset !== undefined) error.offset = Math.max(0, error.offset - mark.length);
-        }
-        throw error;
-      }
-    };
-    let lockWait: Runnable["lockWait"] = "none"; // as begin() leaves it
     this.#watch.start(() => this.#workPid);
     try {
-      for (const [index, statement] of statements.entries()) {
-        this.options.stop.throwIfAborted();
-        const wanted = statement.lockWait ?? "none";
-        if (this.#inTransaction && wanted !== lockWait && wanted !== "own") {
-          send(index, `set local lock_timeout = ${wanted === "short" ? shortLockMs : 0}`);
-          lockWait = wanted;
-        }
-        if (statement.data !== undefined) {
-          while (sent.length > 0) await settleOldest();
-          await connection.copyIn(statement.text, statement.data).catch((error) => {
-            if (error instanceof StatementFailure) error.index = index;
-            throw error;
-          });
-        } else send(index, statement.text);
-        // Outside a transaction nothing undoes what the server would still run behind the one that failed.
-        while (sent.length >= (this.#inTransaction ? windowSize : 1)) await settleOldest();
-      }
-      while (sent.length > 0) await settleOldest();
+      const inTransaction = this.#inTransaction;
+      const mark = inTransaction ? undefined : this.#mark;
+      await sendAll(this.#connection(), statements, { inTransaction, mark, stop: this.options.stop });
     } catch (error) {
-      if (
-        error instanceof StatementFailure && error.code === "55P03" && this.#workPid !== undefined &&
-        this.#watch.latest.length > 0
-      ) {
-        this.options.report({
-          type: "note",
-          message: `gave up a lock after ${shortLockMs / 1000} s so that others can go on; it was held by ${
-            describe(this.#watch.latest)
-          }`,
-        });
+      const isLockTimeout = error instanceof StatementFailure && error.code === "55P03";
+      if (isLockTimeout && this.#workPid !== undefined && this.#watch.latest.length > 0) {
+        const who = describe(this.#watch.latest);
+        const message = `gave up a lock after ${shortLockMs / 1000} s so that others can go on; it was held by ${who}`;
+        this.options.report({ type: "note", message });
       }
       return this.#fail(error);
     } finally {
