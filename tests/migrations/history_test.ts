@@ -119,7 +119,7 @@ onBoth("another tool's history is found by its table", async (engine, dialect) =
   for (const [table, tool, hint] of tables) {
     await engine.run([{ text: `create table ${table}` }]);
     const bare = table.split(" (")[0];
-    await assert.rejects(refuseOtherTool(engine), { code: "HISTORY_FOREIGN", hint: /That table is empty/ });
+    await assert.rejects(refuseOtherTool(engine), { code: "HISTORY_FOREIGN", hint: /that table is empty/ });
     await engine.run([{ text: `insert into ${bare} default values` }]);
     await assert.rejects(refuseOtherTool(engine), {
       code: "HISTORY_FOREIGN",
