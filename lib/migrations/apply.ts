@@ -40,6 +40,10 @@ export async function applyInside(step: Prepared, runner: Runner): Promise<strin
       rows: step.script?.rows ?? step.code?.rows ?? [],
     })
     : undefined;
+  const isMerge = (step.migration?.parents.length ?? 0) > 1;
+  if (step.direction === "up" && step.script?.statements.length === 0 && !isMerge) {
+    runner.report({ type: "note", message: `"${step.name}" has no statement yet; one that is added later is an edit` });
+  }
   if (step.script) {
     await runScript(
       step,
