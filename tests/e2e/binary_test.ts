@@ -183,3 +183,16 @@ testWith("binary", "the binary ends by SIGTERM with 143, and the next one goes o
   const next = await run(["migrate"], { cwd: folder.root });
   assert.deepEqual([next.code, /1 applied/.test(next.stdout)], [0, true], next.stderr);
 });
+
+testWith("binary", "code in a folder imports amber itself from inside the binary", async () => {
+  await using folder = await tempFolder({
+    "migrations/0001_x.ts": `import { AmberError, type MigrationDatabase } from "@amber/amber";
+export async function up(db: MigrationDatabase) {
+  if (typeof AmberError !== "function") throw new Error("not there");
+  await db.exec("create table x (id integer primary key)");
+}
+`,
+  });
+  const ran = await run(["migrate"], { cwd: folder.root, env: { DATABASE_URL: "sqlite:app.db" } });
+  assert.deepEqual([ran.code, ran.stdout.split("\n").at(-2)], [0, "Done: 1 applied."], ran.stderr);
+});
