@@ -56,19 +56,40 @@ export async function fingerprint(
   const rawHash = await sha256(file.bytes);
   if (row?.rawHash === rawHash) return { rawHash };
   if (file.kind === "code") return { rawHash, ...await codeChecksum(file) };
-  return { rawHash, ...await checksums(readSql(file, dialect).up.statements) };
+  return { rawHash, ...await sumsOf(file, dialect) };
 }
+
+/** What a file's bytes were read as: comparing and preparing look at the same files. One folder is one engine's. */
+const parsed = new WeakMap<Uint8Array, { dialect: Dialect; text: string; file: SqlFile; sums?: Sums }>();
+type Sums = Awaited<ReturnType<typeof checksums>>;
 
 /** @throws {AmberError} MIGRATION_MALFORMED */
 export function readSql(file: Pick<MigrationFile, "bytes" | "path">, dialect: Dialect): SqlFile {
-  return parseSqlFile({ name: file.path, text: decode(file), dialect });
+  return readOnce(file, dialect).file;
+}
+
+function readOnce(file: Pick<MigrationFile, "bytes" | "path">, dialect: Dialect) {
+  const known = parsed.get(file.bytes);
+  if (known?.dialect === dialect) return known;
+  const text = decode(file);
+  const fresh: { dialect: Dialect; text: string; file: SqlFile; sums?: Sums } = {
+    dialect,
+    text,
+    file: parseSqlFile({ name: file.path, text, dialect }),
+  };
+  parsed.set(file.bytes, fresh);
+  return fresh;
+}
+
+async function sumsOf(file: MigrationFile, dialect: Dialect): Promise<Sums> {
+  const known = readOnce(file, dialect);
+  return known.sums ??= await checksums(known.file.up.statements);
 }
 
 async function prepareSql(step: Step, dialect: Dialect): Promise<Prepared> {
   const { migration, row } = step;
   if (!migration) return prepareFromRow(step, dialect);
-  const text = decode(migration);
-  const file = parseSqlFile({ name: migration.path, text, dialect });
+  const { text, file } = readOnce(migration, dialect);
   const section = step.direction === "up" ? file.up : downSection(step, file);
   const script = makeScript(section, { path: migration.path, text, dialect });
   const reversible = file.down && (file.down.statements.length > 0 || file.up.statements.length === 0);
@@ -79,7 +100,7 @@ async function prepareSql(step: Step, dialect: Dialect): Promise<Prepared> {
     file: migration,
     atomic: script.atomic && row?.state !== "running" && row?.state !== "reverting",
     risky: !script.additive,
-    fingerprint: { rawHash: await sha256(migration.bytes), ...await checksums(file.up.statements) },
+    fingerprint: { rawHash: await sha256(migration.bytes), ...await sumsOf(migration, dialect) },
     downSql: reversible ? sectionText(file.down!) : file.up.statements.length === 0 ? "-- migrate:down\n" : null,
   };
 }

@@ -1,5 +1,5 @@
-import { statSync } from "node:fs";
 import { AmberError } from "../../errors.ts";
+import { statOrNone } from "../../fs.ts";
 import type { OpenOptions } from "../engine.ts";
 import { sleep } from "../sleep.ts";
 
@@ -65,7 +65,7 @@ export async function takeLockFile(
 
 /** Whether somebody holds the lock, or was killed while holding it. */
 export function isThere(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  return statOrNone(path) !== undefined;
 }
 
 function open(path: string): Deno.FsFile {
