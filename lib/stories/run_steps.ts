@@ -10,6 +10,10 @@ import type { MigrateOptions, MigrateResult } from "./migrate.ts";
 /** How long a statement's lock is tried for when `--wait` says nothing. */
 const lockPatienceMs = 60_000;
 
+/** Steps of one commit on SQLite, and how long others wait for it at most. */
+const groupSize = 32;
+const groupMs = 50;
+
 /**
  * Runs the steps in order and notes each in `result`. "lock again": a step came up that needs the lock file, which the
  * plan that was locked for had no need of.
@@ -31,6 +35,19 @@ export async function runSteps(
   let queue = [...steps];
   while (queue.length > 0) {
     options.stop.throwIfAborted();
+    const group = groupOf(engine, queue);
+    if (group.length > 1) {
+      queue = await patiently(engine, options, async () => {
+        const { changed } = await engine.begin();
+        if (changed) {
+          const left = await replan(queue.length);
+          if (!isSamePlan(left, queue)) return left;
+        }
+        return queue.slice(await runGroup(engine, group, options, result));
+      });
+      if (queue.length === 0) await engine.rollback();
+      continue;
+    }
     const step = queue[0]!;
     const started = performance.now();
     if (step.atomic) {
@@ -38,9 +55,7 @@ export async function runSteps(
         const { changed } = await engine.begin({ foreignKeys: step.script?.foreignKeys ?? false });
         if (changed) {
           const left = await replan(queue.length);
-          if (left[0]?.name !== step.name || left[0]?.direction !== step.direction || left.length !== queue.length) {
-            return left;
-          }
+          if (!isSamePlan(left, queue)) return left;
         }
         options.report({ type: "begin", name: step.name, direction: step.direction });
         const record = await applyInside(step, runnerOf(engine, options));
@@ -70,6 +85,70 @@ export async function runSteps(
     queue = queue.slice(1);
   }
   return "done";
+}
+
+function isSamePlan(left: readonly Prepared[], queue: readonly Prepared[]): boolean {
+  return left.length === queue.length && left[0]?.name === queue[0]?.name && left[0]?.direction === queue[0]?.direction;
+}
+
+/**
+ * The next steps that may be committed together: on SQLite a commit costs more than a small migration, and what is only
+ * added needs no commit of its own. Each is still applied as a whole or not at all, in a savepoint.
+ */
+function groupOf(engine: Engine, queue: readonly Prepared[]): Prepared[] {
+  if (engine.dialect !== "sqlite") return [];
+  const end = queue.findIndex(({ atomic, direction, risky, script }) =>
+    !atomic || direction === "down" || risky || !script || script.foreignKeys || script.reopen
+  );
+  return queue.slice(0, Math.min(end < 0 ? queue.length : end, groupSize));
+}
+
+/**
+ * Runs steps in savepoints of the transaction that is open, and commits. Nothing is told or counted before that. One that
+ * fails is undone alone; those before it are committed, then its error is thrown.
+ *
+ * @returns How many were committed: fewer than given when others shall get a turn.
+ */
+async function runGroup(
+  engine: Engine,
+  group: readonly Prepared[],
+  options: MigrateOptions & { snapshot?: string },
+  result: MigrateResult,
+): Promise<number> {
+  const opened = performance.now();
+  const spent: number[] = [];
+  let failure: { error: unknown } | undefined;
+  for (const step of group) {
+    if (options.stop.aborted || performance.now() - opened > groupMs) break;
+    const started = performance.now();
+    await engine.query("savepoint amber_step");
+    try {
+      const record = await applyInside(step, runnerOf(engine, options));
+      await change(engine, step.name, record);
+      await engine.query("release amber_step");
+      spent.push(performance.now() - started);
+    } catch (error) {
+      if (spent.length === 0) throw error;
+      failure = { error };
+      break;
+    }
+  }
+  if (failure) {
+    try {
+      await engine.query("rollback to amber_step");
+      await engine.query("release amber_step");
+    } catch {
+      throw failure.error; // SQLite has rolled back all of it by itself (disk full, RAISE(ROLLBACK)): none is applied
+    }
+  }
+  await engine.commit();
+  for (const [i, ms] of spent.entries()) {
+    options.report({ type: "begin", name: group[i]!.name, direction: "up" });
+    finish(group[i]!, ms, options, result);
+  }
+  if (failure) throw failure.error;
+  options.stop.throwIfAborted();
+  return spent.length;
 }
 
 /** `--one-transaction`: all or none. */
