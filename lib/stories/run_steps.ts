@@ -104,7 +104,7 @@ function groupOf(engine: Engine, queue: readonly Prepared[]): Prepared[] {
 }
 
 /**
- * Runs steps in savepoints of the transaction that is open, and commits. Nothing is told or counted before that. One that
+ * Runs steps in savepoints of the transaction that is open, and commits. None is told or counted as applied before that. One that
  * fails is undone alone; those before it are committed, then its error is thrown.
  *
  * @returns How many were committed: fewer than given when others shall get a turn.
@@ -121,6 +121,7 @@ async function runGroup(
   for (const step of group) {
     if (options.stop.aborted || performance.now() - opened > groupMs) break;
     const started = performance.now();
+    options.report({ type: "begin", name: step.name, direction: "up" });
     await engine.query("savepoint amber_step");
     try {
       const record = await applyInside(step, runnerOf(engine, options));
@@ -143,7 +144,6 @@ async function runGroup(
   }
   await engine.commit();
   for (const [i, ms] of spent.entries()) {
-    options.report({ type: "begin", name: group[i]!.name, direction: "up" });
     finish(group[i]!, ms, options, result);
   }
   if (failure) throw failure.error;
