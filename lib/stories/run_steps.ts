@@ -98,9 +98,16 @@ function isSamePlan(left: readonly Prepared[], queue: readonly Prepared[]): bool
 function groupOf(engine: Engine, queue: readonly Prepared[]): Prepared[] {
   if (engine.dialect !== "sqlite") return [];
   const end = queue.findIndex(({ atomic, direction, risky, script }) =>
-    !atomic || direction === "down" || risky || !script || script.foreignKeys || script.reopen
+    !atomic || direction === "down" || risky || !script || script.foreignKeys || script.reopen ||
+    !script.statements.every(isBrief)
   );
   return queue.slice(0, Math.min(end < 0 ? queue.length : end, groupSize));
+}
+
+/** Takes no time by itself: what reads tables could, and then those before it would wait for their commit. */
+function isBrief({ text }: { text: string }): boolean {
+  return /^(?:create|alter|insert)\b/i.test(text) &&
+    (!/\bselect\b/i.test(text) || /^create\s+(?:temp(?:orary)?\s+)?(?:view|trigger)\b/i.test(text));
 }
 
 /**
@@ -121,7 +128,6 @@ async function runGroup(
   for (const step of group) {
     if (options.stop.aborted || performance.now() - opened > groupMs) break;
     const started = performance.now();
-    options.report({ type: "begin", name: step.name, direction: "up" });
     await engine.query("savepoint amber_step");
     try {
       const record = await applyInside(step, runnerOf(engine, options));
@@ -144,6 +150,7 @@ async function runGroup(
   }
   await engine.commit();
   for (const [i, ms] of spent.entries()) {
+    options.report({ type: "begin", name: group[i]!.name, direction: "up" });
     finish(group[i]!, ms, options, result);
   }
   if (failure) throw failure.error;
