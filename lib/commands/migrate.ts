@@ -57,7 +57,7 @@ function sayNoSnapshots({ config: { snapshotBeforeMigrate: { value, source } }, 
 }
 
 /** What is shown when a migration run has ended well. */
-export function migrateOutcome(result: MigrateResult, recorded: readonly string[] = []): Outcome {
+function migrateOutcome(result: MigrateResult, recorded: readonly string[] = []): Outcome {
   const { applied, unapplied, snapshot } = result;
   const planned = result.planned?.filter((step) => !recorded.includes(step.name));
   const done = [

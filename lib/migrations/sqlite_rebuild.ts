@@ -108,7 +108,7 @@ async function columnsOf(engine: Engine, table: string) {
 }
 
 /** Tells a table with AUTOINCREMENT from one without: its counter, if it has given one out. */
-export async function readCounter(engine: Engine, table: string): Promise<bigint | undefined> {
+async function readCounter(engine: Engine, table: string): Promise<bigint | undefined> {
   const [any] = await engine.query("select 1 from main.sqlite_schema where name = 'sqlite_sequence'");
   if (!any) return undefined;
   const [row] = await engine.query(

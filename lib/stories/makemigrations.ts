@@ -46,7 +46,7 @@ export function makemigrations(options: MakeOptions): { path?: string; text?: st
 }
 
 /** The next number in the folder's own manner: as wide as the last one; a time where times are used. */
-export function nextNumber(files: readonly Pick<MigrationFile, "number" | "name">[], now: Date): string {
+function nextNumber(files: readonly Pick<MigrationFile, "number" | "name">[], now: Date): string {
   const last = files.reduce((max, file) => (file.number > max ? file.number : max), 0n);
   const width = files.reduce((max, file) => Math.max(max, /^\d*/.exec(file.name)![0].length), 0) || 4;
   if (width < 14) return String(last + 1n).padStart(width, "0");

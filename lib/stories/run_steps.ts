@@ -3,7 +3,7 @@ import type { Engine } from "../engines/engine.ts";
 import { sleep } from "../engines/sleep.ts";
 import { applyInside, isLockFailure, refusedCommit, type Runner } from "../migrations/apply.ts";
 import { applyJournaled } from "../migrations/journal.ts";
-import { change, changeAndCommit, readHistory } from "../migrations/history.ts";
+import { change, changeAndCommit } from "../migrations/history.ts";
 import type { Prepared } from "../migrations/prepare.ts";
 import type { MigrateOptions, MigrateResult } from "./migrate.ts";
 
@@ -73,13 +73,7 @@ export async function runSteps(
       if (!options.journaled) return "lock again"; // another runner left it half done since the lock was taken
       await engine.rollback(); // of the lock's own transaction on SQLite; the lock file keeps others out
       options.report({ type: "begin", name: step.name, direction: step.direction });
-      let row = step.row;
-      await patiently(engine, options, async () => {
-        await applyJournaled({ ...step, row }, runnerOf(engine, options)).catch(async (error) => {
-          if (isLockFailure(error)) row = (await readHistory(engine))?.find((one) => one.name === step.name);
-          throw error;
-        });
-      });
+      await patiently(engine, options, () => applyJournaled(step, runnerOf(engine, options)));
     }
     finish(step, performance.now() - started, options, result);
     queue = queue.slice(1);
@@ -97,11 +91,12 @@ function isSamePlan(left: readonly Prepared[], queue: readonly Prepared[]): bool
  */
 function groupOf(engine: Engine, queue: readonly Prepared[]): Prepared[] {
   if (engine.dialect !== "sqlite") return [];
-  const end = queue.findIndex(({ atomic, direction, risky, script }) =>
+  const next = queue.slice(0, groupSize);
+  const end = next.findIndex(({ atomic, direction, risky, script }) =>
     !atomic || direction === "down" || risky || !script || script.foreignKeys || script.reopen ||
     !script.statements.every(isBrief)
   );
-  return queue.slice(0, Math.min(end < 0 ? queue.length : end, groupSize));
+  return end < 0 ? next : next.slice(0, end);
 }
 
 /** Takes no time by itself: what reads tables could, and then those before it would wait for their commit. */

@@ -226,7 +226,7 @@ function lastRows(result: unknown): Row[] {
  * Passwords are prepared as the server prepared them when they were set (SASLprep, RFC 4013: NFKC, other spaces to a
  * space, soft hyphens and the like away). The driver sends them raw.
  */
-export function normalizedPassword(password: string): string {
+function normalizedPassword(password: string): string {
   // deno-lint-ignore no-control-regex
   if (/^[\x00-\x7f]*$/.test(password)) return password;
   return password
