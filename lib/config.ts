@@ -1,55 +1,32 @@
 import { type DatabaseAddress, parseDatabaseUrl, postgresFromParts } from "./database_url.ts";
 import { parseDuration } from "./duration.ts";
 import { AmberError } from "./errors.ts";
+import {
+  type ConfigInput,
+  databaseVariables,
+  find,
+  label,
+  type Level,
+  levelsOf,
+  otherVariables,
+  partVariables,
+  readFilled,
+  type Setting,
+  sourceOf,
+  type Variable,
+} from "./variables.ts";
 
-const partVariables = ["DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SSLMODE"] as const;
-const databaseVariables = ["DATABASE_URL", ...partVariables, "DB_PATH"] as const;
-const otherVariables = [
-  "AMBER_PRODUCTION",
-  "PLASH_PRODUCTION",
-  "AMBER_DATA",
-  "AMBER_MIGRATIONS",
-  "AMBER_SNAPSHOT_BEFORE_MIGRATE",
-] as const;
+export type { ConfigInput, Flags, Setting, Variable } from "./variables.ts";
+
 const snapshotModes = ["never", "risky", "always"] as const;
 
-export type Variable = typeof databaseVariables[number] | typeof otherVariables[number];
 export type SnapshotMode = typeof snapshotModes[number];
-
-/** What was typed on the command line instead of a variable. */
-export interface Flags {
-  url?: string;
-  data?: string;
-  migrations?: string;
-  snapshot?: string;
-  wait?: string; // a duration; has no variable
-}
-
-const flagNames: Partial<Record<Variable, keyof Flags>> = {
-  DATABASE_URL: "url",
-  AMBER_DATA: "data",
-  AMBER_MIGRATIONS: "migrations",
-  AMBER_SNAPSHOT_BEFORE_MIGRATE: "snapshot",
-};
 
 const defaults: Partial<Record<Variable, string>> = {
   AMBER_DATA: "data",
   AMBER_MIGRATIONS: "migrations",
   AMBER_SNAPSHOT_BEFORE_MIGRATE: "risky",
 };
-
-export interface ConfigInput {
-  env: Record<string, string | undefined>;
-  dotenv?: Map<string, string>;
-  dotenvFile?: string; // its name, to be shown as a source; default ".env"
-  flags: Flags;
-}
-
-/** A value and where it comes from: a flag (`--url`), `environment`, the name of the `.env` file, or `default`. */
-export interface Setting<T = string> {
-  value: T;
-  source: string;
-}
 
 /** One line of `amber status`. */
 export interface ShownSetting {
@@ -70,12 +47,6 @@ export interface Config {
   secrets: string[]; // for redactor(); also the ones of places that another one beats
 }
 
-/** One place that values come from; `source` is absent for the command line, where every value has its own flag. */
-interface Level {
-  source?: string;
-  values: Partial<Record<Variable, string>>;
-}
-
 /** The database, and the variables of the one level that named it. */
 interface Found {
   database: DatabaseAddress;
@@ -92,12 +63,9 @@ interface Found {
  * @throws {AmberError} CONFIG_EMPTY, CONFIG_INCOMPLETE, CONFIG_VALUE, and what parseDatabaseUrl() throws; USAGE for
  * `--wait`. All name the variable and its source, none a value that may be a secret.
  */
-export function readConfig({ env, dotenv, dotenvFile = ".env", flags }: ConfigInput): Config {
-  const levels: Level[] = [
-    { values: valuesFrom((name) => flagNames[name] && flags[flagNames[name]]) },
-    { source: "environment", values: valuesFrom((name) => env[name]) },
-    { source: dotenvFile, values: valuesFrom((name) => dotenv?.get(name)) },
-  ];
+export function readConfig(input: ConfigInput): Config {
+  const { flags } = input;
+  const levels = levelsOf(input);
   const take = (name: Variable) => find(levels, name) ?? { value: defaults[name] ?? "", source: "default" };
   const data = take("AMBER_DATA");
   const snapshot = take("AMBER_SNAPSHOT_BEFORE_MIGRATE");
@@ -123,25 +91,6 @@ export function readConfig({ env, dotenv, dotenvFile = ".env", flags }: ConfigIn
     waitMs: flags.wait === undefined ? undefined : parseDuration(flags.wait),
     settings: showSettings(levels, found),
     secrets: listSecrets(levels, found.database),
-  });
-}
-
-function valuesFrom(get: (name: Variable) => string | undefined): Level["values"] {
-  const pairs = [...databaseVariables, ...otherVariables].map((name) => [name, get(name)] as const);
-  return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
-}
-
-function find(levels: Level[], name: Variable): Setting | undefined {
-  const level = levels.find(({ values }) => values[name] !== undefined);
-  return level && { value: readFilled(level, name), source: sourceOf(level, name) };
-}
-
-function readFilled(level: Level, name: Variable): string {
-  const value = level.values[name] ?? "";
-  if (name === "DB_PASSWORD" ? value !== "" : value.trim() !== "") return value;
-  throw new AmberError("CONFIG_EMPTY", {
-    message: `Cannot use ${label(name, sourceOf(level, name))}: it is set but empty`,
-    hint: "Unset it or give it a value: an empty one is usually a secret that did not arrive.",
   });
 }
 
@@ -224,14 +173,6 @@ function listSecrets(levels: Level[], database: DatabaseAddress): string[] {
   // The URL of a SQLite file is no secret, and masking it would hide where the data are.
   const secretUrls = urls.filter((url) => url && !/^(sqlite3?|file):/i.test(url));
   return [...new Set([...secretUrls, ...passwords, ...encoded])].filter((text): text is string => Boolean(text));
-}
-
-function sourceOf(level: Level, name: Variable): string {
-  return level.source ?? `--${flagNames[name]}`;
-}
-
-function label(name: Variable, source: string): string {
-  return source.startsWith("--") ? source : `${name} (${source})`;
 }
 
 function freeze<T extends object>(value: T): T {
