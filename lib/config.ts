@@ -1,6 +1,7 @@
 import { type DatabaseAddress, parseDatabaseUrl, postgresFromParts } from "./database_url.ts";
 import { parseDuration } from "./duration.ts";
 import { AmberError } from "./errors.ts";
+import { holdsLogin, linesOf, readSnapshotConfig, type SnapshotConfig, snapshotSecrets } from "./snapshot_config.ts";
 import {
   type ConfigInput,
   databaseVariables,
@@ -35,7 +36,7 @@ export interface ShownSetting {
   source: string; // as in Setting
 }
 
-export interface Config {
+export interface Config extends SnapshotConfig {
   database: DatabaseAddress;
   databaseSource: { source: string; variable: "DATABASE_URL" | "DB_HOST" | "DB_PATH" };
   production: boolean;
@@ -81,7 +82,9 @@ export function readConfig(input: ConfigInput): Config {
   const plash = find(levels, "PLASH_PRODUCTION")?.value;
   const isDeclared = [amber, plash].some((value) => value !== undefined && value !== "0");
   const found = findDatabase(levels, isDeclared ? `${data.value.replace(/\/+$/, "")}/prod.db` : "local.db");
+  const snapshots = readSnapshotConfig(levels, data.value);
   return freeze({
+    ...snapshots,
     database: found.database,
     databaseSource: found.databaseSource,
     production: isDeclared || (amber !== "0" && isElsewhere(found.database)),
@@ -89,8 +92,8 @@ export function readConfig(input: ConfigInput): Config {
     migrations: take("AMBER_MIGRATIONS"),
     snapshotBeforeMigrate: { value: snapshotMode, source: snapshot.source },
     waitMs: flags.wait === undefined ? undefined : parseDuration(flags.wait),
-    settings: showSettings(levels, found),
-    secrets: listSecrets(levels, found.database),
+    settings: showSettings(levels, found, snapshots),
+    secrets: [...new Set([...listSecrets(levels, found.database), ...snapshotSecrets(levels)])],
   });
 }
 
@@ -145,8 +148,15 @@ function isElsewhere(database: DatabaseAddress): boolean {
   return !/^(localhost|[^/]+\.localhost|127(\.\d{1,3}){3}|::1|0:0:0:0:0:0:0:1)$/i.test(database.host);
 }
 
-function showSettings(levels: Level[], { database, used, level: deciding }: Found): ShownSetting[] {
-  const standard = { ...defaults };
+function showSettings(levels: Level[], found: Found, snapshots: SnapshotConfig): ShownSetting[] {
+  const { database, used, level: deciding } = found;
+  const { repository, scratch, cache } = snapshots;
+  const standard = {
+    ...defaults,
+    AMBER_REPOSITORY: repository.value,
+    AMBER_SCRATCH: scratch.value,
+    AMBER_CACHE: cache.value,
+  };
   if (deciding === undefined && database.engine === "sqlite") standard.DB_PATH = database.path;
   if (used === partVariables) Object.assign(standard, { DB_PORT: "5432", DB_SSLMODE: "prefer" });
   return [...databaseVariables, ...otherVariables].map((variable) => {
@@ -160,7 +170,9 @@ function showSettings(levels: Level[], { database, used, level: deciding }: Foun
 }
 
 function hide(variable: Variable, value: string, database: DatabaseAddress): string {
-  if (variable === "DB_PASSWORD") return "***";
+  if (variable === "DB_PASSWORD" || variable === "AMBER_PING_URL") return "***";
+  if (variable === "AMBER_REPOSITORY" && holdsLogin(value)) return "***";
+  if (variable === "AMBER_EXCLUDE") return linesOf(value).join(", ");
   return variable === "DATABASE_URL" && database.engine === "postgres" ? "postgres://***" : value;
 }
 
@@ -172,7 +184,7 @@ function listSecrets(levels: Level[], database: DatabaseAddress): string[] {
   if (database.engine === "postgres") passwords.push(database.passwordAsWritten);
   // The URL of a SQLite file is no secret, and masking it would hide where the data are.
   const secretUrls = urls.filter((url) => url && !/^(sqlite3?|file):/i.test(url));
-  return [...new Set([...secretUrls, ...passwords, ...encoded])].filter((text): text is string => Boolean(text));
+  return [...secretUrls, ...passwords, ...encoded].filter((text): text is string => Boolean(text));
 }
 
 function freeze<T extends object>(value: T): T {

@@ -6,8 +6,14 @@ export const otherVariables = [
   "AMBER_PRODUCTION",
   "PLASH_PRODUCTION",
   "AMBER_DATA",
+  "AMBER_EXCLUDE",
   "AMBER_MIGRATIONS",
+  "AMBER_REPOSITORY",
+  "AMBER_KEEP",
+  "AMBER_SCRATCH",
+  "AMBER_CACHE",
   "AMBER_SNAPSHOT_BEFORE_MIGRATE",
+  "AMBER_PING_URL",
 ] as const;
 
 export type Variable = typeof databaseVariables[number] | typeof otherVariables[number];
@@ -17,6 +23,9 @@ export interface Flags {
   url?: string;
   data?: string;
   migrations?: string;
+  repository?: string;
+  exclude?: readonly string[]; // beside AMBER_EXCLUDE, not instead of it
+  keep?: string;
   snapshot?: string;
   wait?: string; // a duration; has no variable
 }
@@ -24,7 +33,10 @@ export interface Flags {
 const flagNames: Partial<Record<Variable, keyof Flags>> = {
   DATABASE_URL: "url",
   AMBER_DATA: "data",
+  AMBER_EXCLUDE: "exclude",
   AMBER_MIGRATIONS: "migrations",
+  AMBER_REPOSITORY: "repository",
+  AMBER_KEEP: "keep",
   AMBER_SNAPSHOT_BEFORE_MIGRATE: "snapshot",
 };
 
@@ -50,7 +62,7 @@ export interface Level {
 /** The three places, the one that beats the others first: flags, the environment, the `.env` file. */
 export function levelsOf({ env, dotenv, dotenvFile = ".env", flags }: ConfigInput): Level[] {
   return [
-    { values: valuesFrom((name) => flagNames[name] && flags[flagNames[name]]) },
+    { values: valuesFrom((name) => flagNames[name] && textOf(flags[flagNames[name]])) },
     { source: "environment", values: valuesFrom((name) => env[name]) },
     { source: dotenvFile, values: valuesFrom((name) => dotenv?.get(name)) },
   ];
@@ -59,6 +71,13 @@ export function levelsOf({ env, dotenv, dotenvFile = ".env", flags }: ConfigInpu
 function valuesFrom(get: (name: Variable) => string | undefined): Level["values"] {
   const pairs = [...databaseVariables, ...otherVariables].map((name) => [name, get(name)] as const);
   return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
+}
+
+/** A flag that is given several times, one a line as in its variable. An empty one among them makes the whole empty. */
+function textOf(flag: string | readonly string[] | undefined): string | undefined {
+  if (flag === undefined || typeof flag === "string") return flag;
+  if (flag.length === 0) return undefined;
+  return flag.some((one) => one.trim() === "") ? "" : flag.join("\n");
 }
 
 /** The value of the highest level that has one; undefined when none does. @throws {AmberError} CONFIG_EMPTY */

@@ -68,6 +68,50 @@ Deno.test("readConfig() is in production when a variable says so, or when the Po
   ) assert.equal(read(env).production, production, JSON.stringify(env));
 });
 
+Deno.test("readConfig() keeps snapshots, scratch and cache in the data folder unless told otherwise", () => {
+  const { repository, exclude, keep, scratch, cache, pingUrl } = read({});
+  assert.deepEqual(repository, { value: "data/backups", source: "default" });
+  assert.deepEqual(exclude, { value: [], source: "default" });
+  assert.deepEqual(scratch, { value: "data/.amber", source: "default" });
+  assert.deepEqual(cache, { value: "data/.amber/cache", source: "default" });
+  assert.deepEqual([keep, pingUrl], [undefined, undefined]);
+  const paths = (env: Env, rest: Partial<ConfigInput> = {}) => {
+    const { repository, scratch, cache } = read(env, rest);
+    return [repository.value, scratch.value, cache.value];
+  };
+  const moved = ["/srv/data/backups", "/srv/data/.amber", "/srv/data/.amber/cache"];
+  assert.deepEqual(paths({ AMBER_DATA: "/srv/data/" }), moved);
+  assert.deepEqual(paths({}, { flags: { data: "/srv/data" } }), moved);
+  assert.deepEqual(paths({ AMBER_DATA: "/" }), ["/backups", "/.amber", "/.amber/cache"]);
+  assert.deepEqual(paths({ AMBER_SCRATCH: "tmp/" }), ["data/backups", "tmp/", "tmp/cache"]);
+  assert.deepEqual(paths({ AMBER_CACHE: "c", AMBER_REPOSITORY: "../b" }), ["../b", "data/.amber", "c"]);
+});
+
+Deno.test("readConfig() reads what snapshots need from flag, environment and .env", () => {
+  const file = { AMBER_REPOSITORY: "c", AMBER_KEEP: "3 last", AMBER_PING_URL: "https://hc.example/abc" };
+  const rest = { dotenv: dotenv(file) };
+  assert.deepEqual(read({}, rest).repository, { value: "c", source: ".env" });
+  assert.deepEqual(read({ AMBER_REPOSITORY: "b" }, rest).repository, { value: "b", source: "environment" });
+  const flags = { repository: "a", keep: "5 last" };
+  assert.deepEqual(read({ AMBER_REPOSITORY: "b" }, { ...rest, flags }).repository.value, "a");
+  assert.deepEqual(read({}, rest).keep, { value: "3 last", source: ".env" });
+  assert.deepEqual(read({}, { ...rest, flags }).keep, { value: "5 last", source: "--keep" });
+  assert.deepEqual(read({}, rest).pingUrl, { value: "https://hc.example/abc", source: ".env" });
+  assert.equal(read({ AMBER_PING_URL: " HTTP://hc.example/x?y=1\n" }).pingUrl?.value, "HTTP://hc.example/x?y=1");
+});
+
+Deno.test("readConfig() takes patterns one a line, and those of --exclude as well", () => {
+  const check = (env: Env, rest: Partial<ConfigInput>, value: string[], source: string) =>
+    assert.deepEqual(read(env, rest).exclude, { value, source });
+  check({ AMBER_EXCLUDE: "cache/" }, {}, ["cache/"], "environment");
+  check({ AMBER_EXCLUDE: "\n cache/ \r\n\n*.tmp\n#x\n" }, {}, ["cache/", "*.tmp", "#x"], "environment");
+  check({}, { dotenv: dotenv({ AMBER_EXCLUDE: "a\na b" }) }, ["a", "a b"], ".env");
+  check({ AMBER_EXCLUDE: "a" }, { dotenv: dotenv({ AMBER_EXCLUDE: "b" }) }, ["a"], "environment");
+  check({}, { flags: { exclude: [] } }, [], "default");
+  check({}, { flags: { exclude: ["a", "{b,c}"] } }, ["a", "{b,c}"], "--exclude");
+  check({ AMBER_EXCLUDE: "a\nb" }, { flags: { exclude: ["c", "a"] } }, ["a", "b", "c"], "environment, --exclude");
+});
+
 Deno.test("readConfig() prefers a flag to the environment, that to .env, and that to the default", () => {
   const rest = { dotenv: dotenv({ AMBER_MIGRATIONS: "c", AMBER_DATA: "c", AMBER_SNAPSHOT_BEFORE_MIGRATE: "always" }) };
   const all = read({ AMBER_MIGRATIONS: "b", AMBER_DATA: "b" }, { ...rest, flags: { migrations: "a", wait: "30s" } });
@@ -112,11 +156,16 @@ Deno.test("readConfig() refuses what is set but empty, in the level that decides
     checkRefused({ dotenv: dotenv({ [name]: "" }) }, empty, new RegExp(`${name} \\(\\.env\\)`));
     assert.doesNotThrow(() => read({ DATABASE_URL: url }, { dotenv: dotenv({ [name]: "" }) }), name);
   }
-  for (const name of ["AMBER_PRODUCTION", "PLASH_PRODUCTION", "AMBER_DATA", "AMBER_MIGRATIONS"]) {
+  const others = ["PRODUCTION", "DATA", "MIGRATIONS", "EXCLUDE", "REPOSITORY", "KEEP", "SCRATCH", "CACHE", "PING_URL"];
+  for (const name of ["PLASH_PRODUCTION", ...others.map((other) => `AMBER_${other}`)]) {
     checkRefused({ env: { [name]: "" } }, empty, new RegExp(name));
     checkRefused({ env: { [name]: " \n" } }, empty, new RegExp(name));
-    assert.doesNotThrow(() => read({ [name]: "1" }, { dotenv: dotenv({ [name]: "" }) }), name);
+    const value = name === "AMBER_PING_URL" ? "http://hc.example" : "1";
+    assert.doesNotThrow(() => read({ [name]: value }, { dotenv: dotenv({ [name]: "" }) }), name);
   }
+  checkRefused({ flags: { exclude: [""] } }, empty, /^Cannot use --exclude: it is set but empty$/);
+  checkRefused({ flags: { exclude: ["*.tmp", " "] } }, empty, /^Cannot use --exclude: /);
+  checkRefused({ env: { AMBER_EXCLUDE: "" }, flags: { exclude: ["a"] } }, empty, /AMBER_EXCLUDE \(environment\)/);
   checkRefused({ flags: { url: "" } }, empty, /^Cannot use --url: it is set but empty$/);
   checkRefused({ flags: { migrations: "" } }, empty, /^Cannot use --migrations: /);
   checkRefused({ env: { DATABASE_URL: "\n" } }, empty, /DATABASE_URL/);
@@ -146,6 +195,20 @@ Deno.test("readConfig() refuses values that cannot be meant", () => {
   checkRefused({ dotenv: dotenv({ ...parts, DB_SSLMODE: "x" }) }, "CONFIG_VALUE", /DB_SSLMODE \(\.env\)/);
   checkRefused({ env: { AMBER_SNAPSHOT_BEFORE_MIGRATE: "sometimes" } }, "CONFIG_VALUE", /never, risky, always/);
   checkRefused({ flags: { snapshot: "sometimes" } }, "CONFIG_VALUE", /^Cannot use --snapshot: /);
+  checkRefused({ env: { AMBER_EXCLUDE: "*.tmp\n[a" } }, "CONFIG_VALUE", /the exclude pattern "\[a": its bracket/);
+  checkRefused({ flags: { exclude: ["../x"] } }, "CONFIG_VALUE", /the exclude pattern "\.\.\/x"/);
+  checkRefused(
+    { env: { AMBER_DATA: "/d", AMBER_EXCLUDE: "/d/x" } },
+    "CONFIG_VALUE",
+    /relative to the data folder "\/d"/,
+  );
+  for (const ping of ["hc.example/s3cret", "ftp://hc.example/s3cret", "https:s3cret", "http://", "http://a b/s3cret"]) {
+    checkRefused(
+      { env: { AMBER_PING_URL: ping } },
+      "CONFIG_VALUE",
+      /^Cannot use AMBER_PING_URL \(environment\): it is no http:\/\/ or https:\/\/ address$/,
+    );
+  }
   checkRefused({ flags: { wait: "soon" } }, "USAGE", /"soon"/);
   checkRefused({ flags: { url: "mysql://h/db" } }, "DATABASE_URL_MALFORMED", /^Cannot read --url: "mysql"/);
 });
@@ -154,9 +217,19 @@ Deno.test("readConfig() lists every setting with its source, and no secret", () 
   const show = (config: Config) =>
     config.settings.filter(({ shown, source }) => shown !== "" || source !== "default")
       .map(({ variable, shown, source }) => `${variable} = ${shown} <- ${source}`);
-  const others = ["AMBER_DATA = data <- default", "AMBER_MIGRATIONS = migrations <- default"];
-  const risky = "AMBER_SNAPSHOT_BEFORE_MIGRATE = risky <- default";
-  assert.deepEqual(show(read({})), ["DB_PATH = local.db <- default", ...others, risky]);
+  const migrations = "AMBER_MIGRATIONS = migrations <- default";
+  const others = (data: string) => [
+    `AMBER_REPOSITORY = ${data}/backups <- default`,
+    `AMBER_SCRATCH = ${data}/.amber <- default`,
+    `AMBER_CACHE = ${data}/.amber/cache <- default`,
+    "AMBER_SNAPSHOT_BEFORE_MIGRATE = risky <- default",
+  ];
+  assert.deepEqual(show(read({})), [
+    "DB_PATH = local.db <- default",
+    "AMBER_DATA = data <- default",
+    migrations,
+    ...others("data"),
+  ]);
   assert.deepEqual(show(read({ ...parts, DB_PASSWORD: "pw", PLASH_PRODUCTION: "1" }, { flags: { data: "d" } })), [
     "DB_HOST = db.example <- environment",
     "DB_PORT = 5432 <- default",
@@ -165,8 +238,29 @@ Deno.test("readConfig() lists every setting with its source, and no secret", () 
     "DB_PASSWORD = *** <- environment",
     "DB_SSLMODE = prefer <- default",
     "PLASH_PRODUCTION = 1 <- environment",
-    ...["AMBER_DATA = d <- --data", others[1], risky],
+    ...["AMBER_DATA = d <- --data", migrations, ...others("d")],
   ]);
+  const snapshots = {
+    AMBER_EXCLUDE: "*.tmp\n\n cache/\n",
+    AMBER_REPOSITORY: "/backups",
+    AMBER_KEEP: "plash",
+    AMBER_SCRATCH: "/tmp/amber",
+    AMBER_PING_URL: "https://hc.example/s3cret",
+  };
+  assert.deepEqual(show(read(snapshots)).slice(1), [
+    "AMBER_DATA = data <- default",
+    "AMBER_EXCLUDE = *.tmp, cache/ <- environment",
+    migrations,
+    "AMBER_REPOSITORY = /backups <- environment",
+    "AMBER_KEEP = plash <- environment",
+    "AMBER_SCRATCH = /tmp/amber <- environment",
+    "AMBER_CACHE = /tmp/amber/cache <- default",
+    "AMBER_SNAPSHOT_BEFORE_MIGRATE = risky <- default",
+    "AMBER_PING_URL = *** <- environment",
+  ]);
+  assert.ok(
+    show(read({ AMBER_REPOSITORY: "s3://key:se/cret@host/b" })).includes("AMBER_REPOSITORY = *** <- environment"),
+  );
   const lower = { ...parts, DB_HOST: url, DB_PASSWORD: "pw", DB_PATH: "x.db" }; // unread, so a pasted secret stays hidden
   assert.deepEqual(show(read({ DATABASE_URL: url }, { dotenv: dotenv(lower) })).slice(0, 6), [
     "DATABASE_URL = postgres://*** <- environment",
@@ -177,7 +271,7 @@ Deno.test("readConfig() lists every setting with its source, and no secret", () 
     "DB_PATH = (not used) <- .env",
   ]);
   assert.deepEqual(show(read({}, { flags: { url: "sqlite:x.db" } }))[0], "DATABASE_URL = sqlite:x.db <- --url");
-  assert.equal(read({}).settings.length, 13);
+  assert.equal(read({}).settings.length, 19);
 });
 
 Deno.test("readConfig() knows every form of every secret, and is frozen", () => {
@@ -187,7 +281,19 @@ Deno.test("readConfig() knows every form of every secret, and is frozen", () => 
     new Set(secrets),
     new Set([used, "päss/word", "p%c3%a4ss%2Fw%6Frd", "p%C3%A4ss%2Fword", "old@secret", "old%40secret"]),
   );
-  assert.deepEqual(read({ DATABASE_URL: "sqlite:x.db" }).secrets, []);
+  assert.deepEqual(read({ DATABASE_URL: "sqlite:x.db", AMBER_REPOSITORY: "s3://bucket/a@b" }).secrets, []);
+  const ping = { AMBER_PING_URL: "https://HC.example/ä?create=1" };
+  const beaten = { AMBER_PING_URL: "https://hc.example/old\n", AMBER_REPOSITORY: "s3://key:se/cret@host/b" };
+  assert.deepEqual(
+    new Set(read(ping, { dotenv: dotenv(beaten) }).secrets),
+    new Set([
+      "https://HC.example/ä?create=1",
+      "https://hc.example/%C3%A4?create=1",
+      "https://hc.example/%C3%A4",
+      "https://hc.example/old",
+      "s3://key:se/cret@host/b",
+    ]),
+  );
   const redact = redactor(secrets);
   assert.equal(redact(`${used} päss/word p%C3%A4ss%2Fword`), "*** *** ***");
   const config = read(parts) as { production: boolean; data: { value: string }; settings: unknown[] };

@@ -30,7 +30,7 @@ export interface AmberContext extends CommandContext {
 }
 
 /** Flags that every command takes. */
-export interface CommonFlags extends Omit<Flags, "snapshot"> {
+export interface CommonFlags extends Omit<Flags, "snapshot" | "exclude" | "keep"> {
   json?: boolean;
   envFile?: string;
 }

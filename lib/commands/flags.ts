@@ -21,6 +21,13 @@ export const commonFlags = {
     brief: "folder of the app's data (default: data)",
     placeholder: "DIR",
   },
+  repository: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "where snapshots are kept (default: backups in the data folder)",
+    placeholder: "DIR",
+  },
   envFile: {
     kind: "parsed",
     parse: String,
@@ -38,7 +45,7 @@ export const commonFlags = {
   json: { kind: "boolean", optional: true, withNegated: false, brief: "one JSON object a line, for programs" },
 } as const;
 
-export const commonAliases = { u: "url", d: "migrations" } as const;
+export const commonAliases = { u: "url", d: "migrations", r: "repository" } as const;
 
 /** `--plan`, and `--dry-run` for those who know that word. */
 export const planFlags = {
