@@ -76,6 +76,8 @@ function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
     stdout: (text) => writeAll(Deno.stdout, text),
     stderr: (text) => writeAll(Deno.stderr, text),
     isTerminal: Deno.stdin.isTerminal() && Deno.stderr.isTerminal(),
+    // A log that only looks like a terminal (CI) is written line by line.
+    ...(Deno.stderr.isTerminal() && env.TERM !== "dumb" && !env.CI ? { columns: terminalColumns } : {}),
     isColoured: env.NO_COLOR ? false : env.FORCE_COLOR ? true : terminal,
     ...given,
     ask: (question) => prompt(question),
@@ -91,6 +93,14 @@ function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+function terminalColumns(): number {
+  try {
+    return Deno.consoleSize().columns || 80;
+  } catch {
+    return 80; // a terminal that does not tell
   }
 }
 

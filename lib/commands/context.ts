@@ -96,6 +96,7 @@ export function confirm(
       hint: "Add --yes if that is what you want.",
     });
   }
+  reporter.makeRoom();
   return /^y(es)?$/i.test(world.ask(`${question.ask} [y/N]`) ?? "");
 }
 

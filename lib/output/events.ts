@@ -1,7 +1,8 @@
 import type { MigrateEvent } from "../stories/migrate.ts";
+import type { ProgressEvent } from "../stories/progress.ts";
 
 /** Everything that a story can report while it works. */
-export type Event = MigrateEvent;
+export type Event = MigrateEvent | ProgressEvent;
 
 /** What a command ends with: facts for programs, lines for people. */
 export interface Outcome {

@@ -25,6 +25,8 @@ export function eventText(event: Event, colour: Paint): { text: string; stream: 
     case "plan":
     case "begin":
       return undefined; // a plan is shown where it was asked for; a step when it has ended
+    case "progress":
+      return undefined; // few of many are shown: see Progress
     case "applied":
     case "unapplied":
       return {

@@ -1,11 +1,17 @@
 import { AmberError } from "../errors.ts";
+import type { ProgressEvent } from "../stories/progress.ts";
 import type { Event, Outcome } from "./events.ts";
 import { errorText, eventText, paint } from "./human.ts";
+import { Progress } from "./progress.ts";
 
 /** Where text goes. */
 export interface Streams {
   stdout(text: string): void;
   stderr(text: string): void;
+  /** Columns of the terminal that stderr is, where a line can be written over in place; absent where it is none. */
+  columns?: () => number;
+  /** Absent: no progress is shown. */
+  now?: () => Date;
 }
 
 /**
@@ -16,26 +22,30 @@ export class Reporter {
   constructor(
     private readonly streams: Streams,
     private readonly options: { json: boolean; colour: boolean; redact: (text: string) => string },
+    private readonly progress = progressOf(streams, options.json),
   ) {}
 
   /** A copy that hides these secrets as well; known only once the configuration has been read. */
   hiding(redact: (text: string) => string): Reporter {
-    return new Reporter(this.streams, { ...this.options, redact });
+    return new Reporter(this.streams, { ...this.options, redact }, this.progress);
   }
 
   event(event: Event): void {
+    if (event.type === "progress") return this.#showProgress(event);
     if (this.options.json) return this.#line("stdout", jsonText(event));
     const shown = eventText(event, paint(this.options.colour));
     if (shown) this.#line(shown.stream, shown.text);
   }
 
   outcome(outcome: Outcome): void {
+    this.#clear(this.progress?.end());
     if (this.options.json) return this.#line("stdout", jsonText({ type: "result", ...outcome.result }));
     for (const line of outcome.lines) this.#line("stdout", line);
   }
 
   /** @returns The exit status that goes with it. */
   error(error: unknown): number {
+    this.#clear(this.progress?.end());
     const known = error instanceof AmberError ? error : unexpected(error);
     const { code, message, where, detail, hint, exitStatus } = known;
     if (this.options.json) {
@@ -44,9 +54,30 @@ export class Reporter {
     return exitStatus;
   }
 
+  /** Takes the progress off the terminal, before somebody else writes there: a question, a program. */
+  makeRoom(): void {
+    this.#clear(this.progress?.clear());
+  }
+
+  #showProgress(event: ProgressEvent): void {
+    const text = this.progress?.next(event);
+    if (text === undefined) return;
+    if (this.options.json) this.streams.stdout(`${this.options.redact(text)}\n`);
+    else this.streams.stderr(this.options.redact(text) + (this.streams.columns ? "" : "\n"));
+  }
+
+  #clear(text: string | undefined): void {
+    if (text !== undefined) this.streams.stderr(text);
+  }
+
   #line(stream: "stdout" | "stderr", text: string): void {
+    this.makeRoom();
     this.streams[stream](`${this.options.redact(text)}\n`);
   }
+}
+
+function progressOf({ now, columns }: Streams, json: boolean): Progress | undefined {
+  return now && new Progress({ nowMs: () => now().getTime(), columns, json });
 }
 
 /** What nobody has thought of: its text and place are kept, so that it can be reported. */
