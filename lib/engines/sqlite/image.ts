@@ -48,9 +48,14 @@ export interface Image extends Disposable {
   /**
    * `count` pages from the one at `firstPage` on, which counts from 0; the bytes are the caller's.
    *
+   * @param into Memory to be filled, of just that size. Default: new.
    * @throws {AmberError} DATABASE_UNREADABLE when the files are not what SQLite promises: cut off, or exchanged.
    */
-  read(firstPage: number, count: number): Uint8Array<ArrayBuffer>;
+  read<Memory extends ArrayBufferLike = ArrayBuffer>(
+    firstPage: number,
+    count: number,
+    into?: Uint8Array<Memory>,
+  ): Uint8Array<Memory>;
   /** Closes what may be closed: not the main file. May be called twice. */
   close(): void;
 }
@@ -135,13 +140,18 @@ class FileImage implements Image {
     this.size = pinned.pageSize * pinned.pages;
   }
 
-  read(firstPage: number, count: number): Uint8Array<ArrayBuffer> {
+  read<Memory extends ArrayBufferLike = ArrayBuffer>(
+    firstPage: number,
+    count: number,
+    into?: Uint8Array<Memory>,
+  ): Uint8Array<Memory> {
     if (this.#isClosed) throw new Error("The image is closed");
     if (!(firstPage >= 0 && count >= 0 && firstPage + count <= this.pages)) {
       throw new RangeError(`Pages ${firstPage} to ${firstPage + count} of ${this.pages}`);
     }
     const { pageSize, log } = this;
-    const bytes = new Uint8Array(count * pageSize);
+    const bytes = into ?? new Uint8Array(count * pageSize) as Uint8Array<ArrayBufferLike> as Uint8Array<Memory>;
+    if (bytes.length !== count * pageSize) throw new RangeError(`${bytes.length} bytes for ${count} pages`);
     const inLog = log?.frames.within(firstPage, count) ?? [];
     // Of the main file only what is not in the log at either end.
     let from = 0;
@@ -151,7 +161,10 @@ class FileImage implements Image {
     if (from < to) {
       const wanted = bytes.subarray(from * pageSize, to * pageSize);
       const had = this.main.read((firstPage + from) * pageSize, wanted);
-      if (had < wanted.length) this.#checkMissing(firstPage, from + Math.floor(had / pageSize), to, inLog);
+      if (had < wanted.length) {
+        this.#checkMissing(firstPage, from + Math.floor(had / pageSize), to, inLog);
+        wanted.fill(0, had);
+      }
     }
     for (const { page, frame } of inLog) {
       log!.read(page, frame, bytes.subarray((page - firstPage) * pageSize, (page - firstPage + 1) * pageSize));

@@ -19,6 +19,7 @@ const longestName = 4_096; // more than any path; a journal is input
 export function superJournalOf(path: string): string | undefined {
   let file: Deno.FsFile;
   try {
+    if (!Deno.lstatSync(`${path}-journal`).isFile) return undefined; // SQLite follows no link here; a FIFO would never open
     // The journal is not the database: nobody has POSIX locks on it, so it may be closed again.
     file = Deno.openSync(`${path}-journal`, { read: true });
   } catch (error) {
@@ -26,9 +27,6 @@ export function superJournalOf(path: string): string | undefined {
     throw error;
   }
   try {
-    // SQLite follows only a journal whose first byte is not 0: a finished one that is kept for the next commit has zeros.
-    const first = new Uint8Array(1);
-    if (!file.readSync(first) || first[0] === 0) return undefined;
     const { size } = file.statSync();
     const tail = new Uint8Array(Math.min(size, longestName + tailSize));
     file.seekSync(size - tail.length, Deno.SeekMode.Start);

@@ -32,7 +32,9 @@ const options = {
 export function openForSnapshot(path: string): SnapshotConnection {
   const url = fileUrl(path);
   try {
-    return { database: openAndRead(`${url}?mode=rw`), access: "write" };
+    const database = openAndRead(`${url}?mode=rw`);
+    const reason = whyReadOnly(database);
+    return { database, access: reason === undefined ? "write" : "read", reason };
   } catch (error) {
     if (!isRefused(error)) throw error;
     const reason = (error as Error).message;
@@ -58,10 +60,42 @@ function openAndRead(url: string, readOnly = false): DatabaseSync {
   }
 }
 
+/**
+ * Why a database cannot be written; undefined when it can. SQLite opens for reading what it may not write and says
+ * nothing; `BEGIN IMMEDIATE` then takes no write lock and says nothing either. A statement that would write, if it had
+ * anything to do, is refused.
+ */
+function whyReadOnly(database: DatabaseSync): string | undefined {
+  const tables = database.prepare("select name from sqlite_schema where type = 'table' and rootpage > 0").all();
+  for (const { name } of tables) {
+    try {
+      database.prepare(`delete from main."${String(name).replaceAll('"', '""')}" where 0`).run();
+      return undefined;
+    } catch (error) {
+      if (isBusy(error)) return undefined;
+      if (isReadOnly(error)) return (error as Error).message;
+      // This table is SQLite's own, or a trigger calls a function that only the app has: the next one.
+    }
+  }
+  try {
+    database.exec("begin immediate; pragma user_version = 0");
+    return undefined;
+  } catch (error) {
+    return isReadOnly(error) ? (error as Error).message : undefined;
+  } finally {
+    if (database.isTransaction) database.exec("rollback");
+  }
+}
+
 /** Whether it may not be opened or written: SQLITE_PERM, READONLY, CANTOPEN. Opening itself tells no number. */
 function isRefused(error: unknown): boolean {
   if (isBusy(error)) return false;
   const { errcode, message = "" } = error as { errcode?: number; message?: string };
   if (errcode === undefined) return /unable to open|readonly|permission/i.test(message);
   return [3, 8, 14].includes(errcode & 0xff);
+}
+
+function isReadOnly(error: unknown): boolean {
+  const { errcode, message = "" } = error as { errcode?: number; message?: string };
+  return errcode === undefined ? /readonly/.test(message) : (errcode & 0xff) === 8;
 }

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Barrier } from "../../../lib/engines/sqlite/barrier.ts";
 import { type Image, inspectPinned, openCopy, openImage } from "../../../lib/engines/sqlite/image.ts";
 import { type Pinned, Pins } from "../../../lib/engines/sqlite/pin.ts";
+import { AmberError } from "../../../lib/errors.ts";
 import { type Random, random, runSeed } from "../../support/random.ts";
 import { isLong } from "../../support/skip.ts";
 import { tempFolder } from "../../support/temp_folder.ts";
@@ -125,8 +126,10 @@ async function readAtRandom(image: Image, chance: Random): Promise<Uint8Array<Ar
     pieces.push([first, count]);
     first += count;
   }
+  const memory = new Uint8Array(new SharedArrayBuffer(image.size)).fill(0xa5); // used before, as others do
   for (const [first, count] of chance.shuffle(pieces)) {
-    whole.set(image.read(first, count), first * image.pageSize);
+    const into = chance.chance(0.5) ? memory.subarray(0, count * image.pageSize) : undefined;
+    whole.set(image.read<ArrayBufferLike>(first, count, into), first * image.pageSize);
     await new Promise((resolve) => setTimeout(resolve, chance.int(0, 3)));
   }
   return whole;
@@ -163,6 +166,98 @@ function createDatabase(path: string, pageSize: number, vacuum: string): void {
     create table t (id integer primary key, body blob); create index t_size on t (length(body))`);
   assert.equal(database.prepare("pragma page_size").get()!.page_size, pageSize);
   database.close();
+}
+
+Deno.test("a log of 10,000 frames gives each page's last one, and of a shrunken database no more than it has", async () => {
+  await using folder = await tempFolder();
+  const path = folder.path("some.db");
+  createDatabase(path, 512, "none");
+  const writer = new DatabaseSync(path);
+  writer.exec("pragma wal_autocheckpoint = 0; pragma synchronous = off");
+  for (let round = 0; round < 10; round++) {
+    writer.exec(`begin; delete from t where id % 3 = 0;
+      insert into t (body) select randomblob(400) from (with recursive n(i) as (select 1 union all select i + 1 from n
+      where i < 900) select i from n); commit`);
+  }
+  for (const change of ["select 1", "delete from t where id % 50 > 0; vacuum"]) {
+    writer.exec(change);
+    await using pins = await Pins.open([path]);
+    const pinned = (await pins.pin()).get(path)!;
+    const source = inspectPinned(pinned, { isHeld: true })!;
+    assert.ok(source.wal!.index.lastFrame > 10_000, `${source.wal!.index.lastFrame} frames`);
+    using image = openImage(source);
+    await pins.copy(path, folder.path("copy.db"));
+    assertSame(image.read(0, image.pages), readWhole(folder.path("copy.db"), pinned), change);
+    await Deno.remove(folder.path("copy.db"));
+  }
+  writer.close();
+});
+
+Deno.test("an image is refused, not made up, when the files are not what SQLite left", async () => {
+  for (
+    const [what, spoil, says] of [
+      ["the main file cut", (path: string) => Deno.truncateSync(path, 3 * 4_096), /page 4 of \d+ is missing/],
+      ["the log cut", (path: string) => Deno.truncateSync(`${path}-wal`, 32 + 24 + 4_096), /-wal file was cut off/],
+      ["another log's frame", (path: string) => poke(`${path}-wal`, 32 + 8, 0xff), /not the one that was pinned/],
+      ["another page's frame", (path: string) => poke(`${path}-wal`, 32 + 2, 0xff), /frame 1 of its -wal file is page/],
+      ["the log begun anew", (path: string) => poke(`${path}-wal`, 16, 0xff), /not the one that was pinned/],
+    ] as const
+  ) {
+    await using folder = await tempFolder();
+    const path = folder.path("some.db");
+    createDatabase(path, 4_096, "none");
+    const writer = new DatabaseSync(path);
+    for (let row = 0; row < 20; row++) writer.exec("insert into t (body) values (randomblob(3000))");
+    writer.exec("pragma wal_checkpoint(truncate); insert into t (body) values (randomblob(3000))");
+    await using pins = await Pins.open([path]);
+    const pinned = (await pins.pin()).get(path)!;
+    const source = inspectPinned(pinned, { isHeld: true })!;
+    spoil(path);
+    assert.throws(
+      () => {
+        using image = openImage(source);
+        image.read(0, image.pages);
+      },
+      (error) => error instanceof AmberError && error.code === "DATABASE_UNREADABLE" && says.test(error.message),
+      what,
+    );
+    writer.close();
+  }
+});
+
+Deno.test("what cannot be read directly is left to SQLite", async () => {
+  await using folder = await tempFolder();
+  const path = folder.path("some.db");
+  createDatabase(path, 4_096, "none");
+  const writer = new DatabaseSync(path);
+  writer.exec("insert into t (body) values (1)");
+  await using pins = await Pins.open([path]);
+  const pinned = (await pins.pin()).get(path)!;
+  assert.ok(inspectPinned(pinned, { isHeld: true }));
+  assert.equal(inspectPinned(pinned, { isHeld: false }), undefined, "others may have committed since");
+  assert.equal(inspectPinned({ ...pinned, inode: pinned.inode + 1 }, { isHeld: true }), undefined, "another file");
+  assert.equal(inspectPinned({ ...pinned, pages: pinned.pages + 1 }, { isHeld: true }), undefined, "a later commit");
+  assert.equal(inspectPinned({ ...pinned, access: "unchanging" }, { isHeld: true }), undefined);
+  writer.close();
+});
+
+Deno.test("an empty database has an image of no pages, and pages that there are not are an error", async () => {
+  await using folder = await tempFolder({ "empty.db": "" });
+  const path = folder.path("empty.db");
+  await using pins = await Pins.open([path]);
+  const pinned = (await pins.pin()).get(path)!;
+  using image = openImage(inspectPinned(pinned, { isHeld: true })!);
+  assert.deepEqual([image.pages, image.size, image.read(0, 0).length], [0, 0, 0]);
+  assert.throws(() => image.read(0, 1), RangeError);
+  assert.throws(() => image.read(0, 0, new Uint8Array(1)), RangeError);
+  image.close();
+  assert.throws(() => image.read(0, 0), /closed/);
+});
+
+function poke(path: string, at: number, byte: number): void {
+  using file = Deno.openSync(path, { read: true, write: true });
+  file.seekSync(at, Deno.SeekMode.Start);
+  file.writeSync(Uint8Array.of(byte));
 }
 
 function stampOf(path: string): string {
