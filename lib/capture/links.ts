@@ -1,0 +1,65 @@
+import { AmberError } from "../errors.ts";
+import { HeldFolder, isHeldFolder, isRefused, removeStale } from "./held_folder.ts";
+
+const prefix = ".amber-";
+
+/** Whether a name in the data folder is that of a link folder: never part of a snapshot, never restored or wiped as data. */
+export function isLinkFolder(name: string): boolean {
+  return isHeldFolder(name, prefix);
+}
+
+/** Removes the link folders of killed runs. */
+export function removeStaleLinks(data: string): void {
+  removeStale(data, prefix);
+}
+
+/**
+ * Hard links to files as they are at one moment, in `data/.amber-<id>/`, so that they can be read at leisure after the app
+ * has replaced or removed them.
+ */
+export class LinkFolder implements Disposable {
+  #count = 0;
+
+  private constructor(private readonly folder: HeldFolder) {}
+
+  /** Makes the folder; undefined where nothing can be written: files are then read in place. */
+  static create(data: string, random: (size: number) => Uint8Array): LinkFolder | undefined {
+    try {
+      return new LinkFolder(HeldFolder.create(data, prefix, random));
+    } catch (error) {
+      if (isRefused(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Another name for a file.
+   *
+   * @returns Its path; undefined when it cannot be linked (another owner's, another file system) and has to be read in place.
+   * @throws {Deno.errors.NotFound} when the file is gone.
+   */
+  add(file: string): string | undefined {
+    const link = `${this.folder.path}/${this.#count++}`;
+    try {
+      Deno.linkSync(file, link);
+      return link;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) throw error;
+      if (isRefused(error)) return undefined;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.folder[Symbol.dispose]();
+  }
+}
+
+/** A link that somebody removed: what it held may be lost. */
+export function vanishedLink(path: string): AmberError {
+  return new AmberError("DATA_CHANGING", {
+    message: `Cannot read "${path}": the hard link that held it has vanished`,
+    where: path,
+    hint: "Does something clean up .amber-… folders in data/? Keep it away from them, and take the snapshot again.",
+  });
+}

@@ -1,0 +1,51 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+
+/** A file that is open for reading: a regular one, no link followed, nothing waited for. */
+export interface RegularFile extends Disposable {
+  size: number;
+  mtimeMs: number;
+  inode: number;
+  /** Fills the buffer from a position, as far as the file reaches; gives how many bytes. */
+  read(buffer: Uint8Array, from: number): number;
+  /** As it is now. */
+  look(): { size: number; mtimeMs: number; inode: number };
+}
+
+/**
+ * Opens a file without ever waiting: what was a file a moment ago may be a FIFO now, and opening that would hang.
+ * undefined when it is no regular file any more; a missing or forbidden one throws as Deno does.
+ */
+export function openRegular(path: string): RegularFile | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") throw new Deno.errors.NotFound(path, { cause: error });
+    if (code === "EACCES" || code === "EPERM") throw new Deno.errors.PermissionDenied(path, { cause: error });
+    if (code === "ELOOP" || code === "ENXIO" || code === "EISDIR") return undefined; // a link, a socket, a folder
+    throw error;
+  }
+  const look = () => {
+    const { size, mtimeMs, ino } = fstatSync(descriptor);
+    return { size, mtimeMs: Math.floor(mtimeMs), inode: ino };
+  };
+  if (!fstatSync(descriptor).isFile()) {
+    closeSync(descriptor);
+    return undefined;
+  }
+  return {
+    ...look(),
+    look,
+    read: (buffer, from) => {
+      let filled = 0;
+      while (filled < buffer.length) {
+        const count = readSync(descriptor, buffer, filled, buffer.length - filled, from + filled);
+        if (count === 0) break;
+        filled += count;
+      }
+      return filled;
+    },
+    [Symbol.dispose]: () => closeSync(descriptor),
+  };
+}

@@ -1,0 +1,115 @@
+import { AmberError } from "../errors.ts";
+import type { ObjectStore } from "../stores/store.ts";
+import { damagedPack, decodeToc, type FrameInfo, frameOf, hashSize, packName, type Toc } from "./pack.ts";
+import type { BlockPool } from "./pool.ts";
+import type { PackRef } from "./snapshot_file.ts";
+
+/** How much is kept: tables of contents and opened frames, bytes. */
+const tocBudget = 24 << 20;
+const frameBudget = 12 << 20;
+
+/** Reads packs of one snapshot: tables of contents and frames, each only once as long as they are in use. */
+export class PackReader {
+  readonly #packs: ReadonlyMap<number, PackRef>;
+  readonly #tocs = new Recent<number, Promise<Toc>>(tocBudget);
+  readonly #frames = new Recent<string, Promise<Uint8Array>>(frameBudget);
+
+  constructor(private readonly store: ObjectStore, private readonly pool: BlockPool, packs: readonly PackRef[]) {
+    this.#packs = new Map(packs.map((pack) => [pack.number, pack]));
+  }
+
+  pack(number: number): PackRef {
+    const pack = this.#packs.get(number);
+    if (pack) return pack;
+    throw damagedPack(String(number), "a snapshot names a pack that is not in its own list");
+  }
+
+  /** @throws {AmberError} OBJECT_MISSING, OBJECT_DAMAGED */
+  async toc(number: number): Promise<Toc> {
+    const { hash, size, tocSize } = this.pack(number);
+    return await this.#tocs.get(number, tocSize * 2, async () => {
+      const bytes = await this.#read(hash, size - tocSize, tocSize);
+      return decodeToc(bytes, size, packName(hash));
+    });
+  }
+
+  /** An opened frame, each of its blocks checked. Not to be changed or handed over: others may read it too. */
+  async frame(number: number, index: number): Promise<Uint8Array> {
+    const toc = await this.toc(number);
+    const info = toc.frames[index]!;
+    return await this.#frames.get(`${number}/${index}`, info.rawSize, () => this.#openFrame(number, toc, info));
+  }
+
+  /** Which frame has a block, and where in it. @throws {AmberError} OBJECT_DAMAGED when the pack has no such block. */
+  locate(toc: Toc, number: number, block: number): { frame: number; from: number; size: number } {
+    if (block >= toc.sizes.length) {
+      throw damagedPack(packName(this.pack(number).hash), `a snapshot names block ${block}, which it does not have`);
+    }
+    return { frame: frameOf(toc, block), from: toc.offsets[block]!, size: toc.sizes[block]! };
+  }
+
+  async #openFrame(
+    number: number,
+    toc: Toc,
+    { from, size, rawSize, firstBlock, blocks }: FrameInfo,
+  ): Promise<Uint8Array> {
+    const { hash } = this.pack(number);
+    const stored = await this.#read(hash, from, size);
+    const { bytes, failure } = await this.pool.run({
+      kind: "open",
+      bytes: stored,
+      rawSize,
+      sizes: toc.sizes.slice(firstBlock, firstBlock + blocks),
+      hashes: toc.hashes.slice(firstBlock * hashSize, (firstBlock + blocks) * hashSize),
+    });
+    if (bytes) return bytes;
+    throw damagedPack(packName(hash), failure ?? "a frame cannot be opened");
+  }
+
+  async #read(hash: string, from: number, size: number): Promise<Uint8Array> {
+    const name = packName(hash);
+    const bytes = await this.store.get(name, { from, size });
+    if (bytes === undefined) throw missingPack(name);
+    if (bytes.length !== size) throw damagedPack(name, "it is shorter than the snapshot says");
+    return bytes;
+  }
+}
+
+export function missingPack(name: string): AmberError {
+  return new AmberError("OBJECT_MISSING", {
+    message: `Cannot read the pack "${name}": it is not there`,
+    where: name,
+    hint: "amber verify says which snapshots it touches. The others can still be restored: amber snapshots",
+  });
+}
+
+/** Values by key, the least recently used forgotten first when their sizes exceed the budget. */
+class Recent<Key, Value extends Promise<unknown>> {
+  readonly #kept = new Map<Key, { value: Value; size: number }>();
+  #size = 0;
+
+  constructor(private readonly budget: number) {}
+
+  get(key: Key, size: number, make: () => Value): Value {
+    const known = this.#kept.get(key);
+    if (known) {
+      this.#kept.delete(key);
+      this.#kept.set(key, known);
+      return known.value;
+    }
+    const value = make();
+    value.catch(() => this.#forget(key));
+    this.#kept.set(key, { value, size });
+    this.#size += size;
+    for (const [oldest] of this.#kept) {
+      if (this.#size <= this.budget || oldest === key) break;
+      this.#forget(oldest);
+    }
+    return value;
+  }
+
+  #forget(key: Key): void {
+    this.#size -= this.#kept.get(key)?.size ?? 0;
+    this.#kept.delete(key);
+  }
+}

@@ -1,0 +1,83 @@
+import { giveMemoryBack } from "../memory.ts";
+
+/**
+ * Work on bytes that a worker does. The memory handed in is gone for the caller until it comes back as `spare`: it is to be
+ * used again, for what the garbage collector has not taken yet counts as ours.
+ */
+export type Job =
+  /** 16 bytes of hash for each block of `blockSize` in the first `size` bytes, all zeros for a block of zeros. */
+  | { kind: "hash"; bytes: Uint8Array; size: number; blockSize: number }
+  /** The first `size` bytes as a zstd frame. */
+  | { kind: "compress"; bytes: Uint8Array; size: number }
+  /** What is in a zstd frame, each block checked against its hash. */
+  | { kind: "open"; bytes: Uint8Array; rawSize: number; sizes: Uint32Array; hashes: Uint8Array };
+
+export interface JobResult {
+  bytes?: Uint8Array;
+  hashes?: Uint8Array;
+  /** What was handed in. */
+  spare?: Uint8Array;
+  /** Why it could not be done: the input is not what it should be. */
+  failure?: string;
+}
+
+/** The workers that hash and compress: two, since the machines that amber runs on have few processors. */
+export class BlockPool implements Disposable {
+  readonly #workers: { worker: Worker; jobs: number }[] = [];
+  readonly #waiting = new Map<number, PromiseWithResolvers<JobResult>>();
+  #nextId = 1;
+
+  constructor(private readonly size = 2) {}
+
+  /** Done in turn by whichever worker has least to do. */
+  async run(job: Job): Promise<JobResult> {
+    const chosen = this.#choose();
+    const id = this.#nextId++;
+    const answer = Promise.withResolvers<JobResult>();
+    this.#waiting.set(id, answer);
+    chosen.jobs++;
+    chosen.worker.postMessage({ id, job }, isWhole(job.bytes) ? [job.bytes.buffer] : []);
+    try {
+      return await answer.promise;
+    } finally {
+      chosen.jobs--;
+    }
+  }
+
+  #choose(): { worker: Worker; jobs: number } {
+    const idle = this.#workers.find(({ jobs }) => jobs === 0);
+    if (idle) return idle;
+    if (this.#workers.length < this.size) return this.#start();
+    return this.#workers.reduce((least, one) => (one.jobs < least.jobs ? one : least));
+  }
+
+  /** Before the first worker: it changes the whole process. */
+  #start(): { worker: Worker; jobs: number } {
+    if (this.#workers.length === 0) giveMemoryBack();
+    const worker = new Worker(new URL("./block_worker.ts", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<{ id: number; result: JobResult }>) => {
+      this.#waiting.get(data.id)?.resolve(data.result);
+      this.#waiting.delete(data.id);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      for (const { reject } of this.#waiting.values()) reject(new Error(event.message));
+      this.#waiting.clear();
+    };
+    const started = { worker, jobs: 0 };
+    this.#workers.push(started);
+    return started;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { worker } of this.#workers) worker.terminate();
+    this.#workers.length = 0;
+    for (const { reject } of this.#waiting.values()) reject(new Error("the pool is closed"));
+    this.#waiting.clear();
+  }
+}
+
+/** Only memory that belongs to these bytes alone can be handed over; the rest is copied. */
+function isWhole(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+}

@@ -1,0 +1,199 @@
+import { AmberError } from "../errors.ts";
+import type { ObjectStore } from "../stores/store.ts";
+import { hashSize } from "./pack.ts";
+import { PackReader } from "./pack_reader.ts";
+import type { BlockPool } from "./pool.ts";
+import type { Run, Snapshot } from "./snapshot_file.ts";
+import { type Entry, type FileEntry, readTree } from "./tree.ts";
+
+/** A part of a file's content, `size` bytes from `from`; without bytes it is a hole, all zeros. */
+export interface Piece {
+  from: number;
+  size: number;
+  bytes?: Uint8Array;
+}
+
+/** Blocks of one frame that stand in a row, in a file and in the frame. */
+interface Stretch {
+  /** Bytes from the file's beginning. */
+  from: number;
+  size: number;
+  /** Absent: a hole. */
+  source?: { pack: number; frame: number; from: number };
+}
+
+/** How many frames are read ahead: enough to keep both workers at it. */
+const ahead = 4;
+
+/** A fragmented file is put together in parts of so many bytes: each frame that a part needs is opened once for it. */
+const windowSize = 24 << 20;
+
+/** Reads what is in one snapshot; each block is checked against its hash before anybody sees it. */
+export class SnapshotReader {
+  readonly packs: PackReader;
+
+  constructor(store: ObjectStore, readonly snapshot: Snapshot, pool: BlockPool) {
+    this.packs = new PackReader(store, pool, snapshot.packs);
+  }
+
+  /** Every path, in order. @throws {AmberError} OBJECT_MISSING, OBJECT_DAMAGED */
+  async *entries(): AsyncGenerator<Entry> {
+    yield* readTree(this.#treeBlocks());
+  }
+
+  async *#treeBlocks(): AsyncGenerator<Uint8Array> {
+    for (const { count, pack, index } of this.snapshot.facts.tree) {
+      if (pack === 0) throw damagedTree(this.snapshot, "a part of it is nowhere");
+      const toc = await this.packs.toc(pack);
+      for (let i = index; i < index + count; i++) {
+        const { frame, from, size } = this.packs.locate(toc, pack, i);
+        yield (await this.packs.frame(pack, frame)).subarray(from, from + size);
+      }
+    }
+  }
+
+  /**
+   * A file's content in order, from its beginning to its end, holes among it. The bytes are to be read at once and not
+   * changed: others may read the same frame.
+   */
+  async *pieces(entry: FileEntry): AsyncGenerator<Piece> {
+    let window: Stretch[] = [];
+    let size = 0;
+    for await (const stretch of this.#stretches(entry)) {
+      window.push(stretch);
+      size += stretch.source ? stretch.size : 0;
+      if (size >= windowSize) {
+        yield* this.#windowPieces(window);
+        window = [];
+        size = 0;
+      }
+    }
+    yield* this.#windowPieces(window);
+  }
+
+  /** Whichever is cheaper: frame after frame as they come, or each frame once and its blocks put where they belong. */
+  async *#windowPieces(window: readonly Stretch[]): AsyncGenerator<Piece> {
+    const sourced = window.filter(({ source }) => source);
+    const frames = new Set(sourced.map(({ source }) => frameKey(source!)));
+    yield* sourced.length <= frames.size * 2 ? this.#inOrder(window) : this.#putTogether(window);
+  }
+
+  async *#inOrder(window: readonly Stretch[]): AsyncGenerator<Piece> {
+    const waiting: { stretch: Stretch; frame?: Promise<Uint8Array> }[] = [];
+    const next = async (): Promise<Piece> => {
+      const { stretch: { from, size, source }, frame } = waiting.shift()!;
+      const bytes = frame && (await frame).subarray(source!.from, source!.from + size);
+      return { from, size, ...(bytes ? { bytes } : {}) };
+    };
+    for (const stretch of window) {
+      waiting.push({ stretch, frame: this.#startFrame(stretch.source) });
+      if (waiting.length > ahead) yield await next();
+    }
+    while (waiting.length > 0) yield await next();
+  }
+
+  async *#putTogether(window: readonly Stretch[]): AsyncGenerator<Piece> {
+    for (const part of withoutHoles(window)) {
+      const first = part[0]!;
+      const size = part.reduce((sum, one) => sum + one.size, 0);
+      if (!first.source) {
+        yield { from: first.from, size };
+        continue;
+      }
+      const whole = new Uint8Array(size);
+      const groups = [...Map.groupBy(part, ({ source }) => frameKey(source!)).values()];
+      const frames: (Promise<Uint8Array> | undefined)[] = [];
+      for (const [i, group] of groups.entries()) {
+        while (frames.length < Math.min(i + ahead, groups.length)) {
+          frames.push(this.#startFrame(groups[frames.length]![0]!.source));
+        }
+        const bytes = (await frames[i])!;
+        frames[i] = undefined;
+        for (const { from, size, source } of group) {
+          whole.set(bytes.subarray(source!.from, source!.from + size), from - first.from);
+        }
+      }
+      yield { from: first.from, size, bytes: whole };
+    }
+  }
+
+  #startFrame(source: Stretch["source"]): Promise<Uint8Array> | undefined {
+    const frame = source && this.packs.frame(source.pack, source.frame);
+    frame?.catch(() => {}); // heard when its turn comes
+    return frame;
+  }
+
+  async *#stretches({ blockSize, size: fileSize, path, runs }: FileEntry): AsyncGenerator<Stretch> {
+    let at = 0;
+    for (const { count, pack, index } of runs) {
+      if (pack === 0) {
+        const size = Math.min(count * blockSize, fileSize - at);
+        yield { from: at, size };
+        at += size;
+        continue;
+      }
+      const toc = await this.packs.toc(pack);
+      let stretch: Stretch | undefined;
+      for (let i = index; i < index + count; i++) {
+        const { frame, from, size } = this.packs.locate(toc, pack, i);
+        if (size !== Math.min(blockSize, fileSize - at)) throw misfit(path, size);
+        const source = stretch?.source;
+        if (source && source.frame === frame && source.from + stretch!.size === from) stretch!.size += size;
+        else {
+          if (stretch) yield stretch;
+          stretch = { from: at, size, source: { pack, frame, from } };
+        }
+        at += size;
+      }
+      if (stretch) yield stretch;
+    }
+  }
+
+  /** The hashes of blocks, 16 bytes each, from the tables of contents; zeros for holes. */
+  async hashes(runs: readonly Run[]): Promise<Uint8Array> {
+    const all = new Uint8Array(runs.reduce((sum, run) => sum + run.count, 0) * hashSize);
+    let at = 0;
+    for (const { count, pack, index } of runs) {
+      if (pack !== 0) {
+        const toc = await this.packs.toc(pack);
+        this.packs.locate(toc, pack, index + count - 1); // is it there at all?
+        all.set(toc.hashes.subarray(index * hashSize, (index + count) * hashSize), at);
+      }
+      at += count * hashSize;
+    }
+    return all;
+  }
+}
+
+function frameKey({ pack, frame }: { pack: number; frame: number }): string {
+  return `${pack}/${frame}`;
+}
+
+/** Stretches in parts, each of holes alone or without any. */
+function* withoutHoles(window: readonly Stretch[]): Generator<Stretch[]> {
+  let part: Stretch[] = [];
+  for (const stretch of window) {
+    if (part.length > 0 && !part[0]!.source !== !stretch.source) {
+      yield part;
+      part = [];
+    }
+    part.push(stretch);
+  }
+  if (part.length > 0) yield part;
+}
+
+function misfit(path: string, size: number): AmberError {
+  return new AmberError("OBJECT_DAMAGED", {
+    message: `Cannot read "${path}" from the snapshot: a block has ${size} bytes, which does not fit the file`,
+    where: path,
+    hint: "amber verify says what else is damaged. Other snapshots can still be restored: amber snapshots",
+  });
+}
+
+function damagedTree(snapshot: Snapshot, why: string): AmberError {
+  return new AmberError("OBJECT_DAMAGED", {
+    message: `Cannot read the snapshot's list of files: ${why}`,
+    where: `snapshots/${snapshot.name}.json`,
+    hint: "Other snapshots can still be restored: amber snapshots",
+  });
+}

@@ -1,0 +1,143 @@
+import { createHash } from "node:crypto";
+import { hashSize, sameHash } from "../repository/pack.ts";
+import { type Packer, type PendingRun, pushPending } from "../repository/packer.ts";
+import type { BlockPool } from "../repository/pool.ts";
+import { blockCount, cutRuns, type FileEntry } from "../repository/tree.ts";
+import type { KnownContent } from "./known_content.ts";
+
+/** Something to be stored: a file, or a database's image. */
+export interface Content {
+  blockSize: number;
+  /** Fills the buffer with the next bytes: all of it, or as many whole blocks as fit, until the end; 0 then. */
+  read(buffer: Uint8Array): number;
+}
+
+export interface StoredContent {
+  runs: PendingRun[];
+  sha256: string;
+  size: number;
+}
+
+export interface ContentStore {
+  packer: Packer;
+  pool: BlockPool;
+  known: KnownContent;
+  stop: AbortSignal;
+  /** Bytes read, for the progress. */
+  read: (bytes: number) => void;
+  /** Told in the middle of a long content how far it has come. */
+  begun?: (runs: PendingRun[]) => Promise<void>;
+}
+
+/** Bytes that are read at once, and how many such buffers may be with the workers. */
+const bufferSize = 1 << 20;
+const buffersInFlight = 4;
+
+/** Stores a small file, one block or none, whose bytes are all here. */
+export async function storeSmall(
+  bytes: Uint8Array,
+  parent: FileEntry | undefined,
+  to: ContentStore,
+): Promise<StoredContent> {
+  const digest = createHash("sha256").update(bytes).digest();
+  const sha256 = digest.toString("hex");
+  const done = (runs: PendingRun[]) => ({ runs, sha256, size: bytes.length });
+  to.read(bytes.length);
+  if (bytes.length === 0) return done([]);
+  if (parent?.sha256 === sha256) return done(to.known.pending(parent.runs));
+  const elsewhere = await to.known.find(sha256);
+  if (elsewhere) return done(elsewhere);
+  const runs = [bytes.every((byte) => byte === 0) ? { index: 0, count: 1 } : to.packer.add(bytes, digest)];
+  to.known.add(sha256, runs);
+  await to.packer.room();
+  return done(runs);
+}
+
+/**
+ * Stores a content block by block: a block that is in the parent's file at the same place costs nothing, a block of zeros
+ * is a hole, the rest goes to the packer. Hashing is the workers' work, the hash of the whole is made here meanwhile.
+ */
+export async function storeBlocks(
+  content: Content,
+  parent: FileEntry | undefined,
+  to: ContentStore,
+): Promise<StoredContent> {
+  const { blockSize } = content;
+  const whole = createHash("sha256");
+  const runs: PendingRun[] = [];
+  const base = new KnownBlocks(parent?.blockSize === blockSize ? parent : undefined, to.known);
+  const waiting: { job: ReturnType<BlockPool["run"]>; size: number }[] = [];
+  const buffers: Uint8Array[] = [];
+  let size = 0;
+  const take = async () => {
+    const { job, size } = waiting.shift()!;
+    const { spare: bytes, hashes, failure } = await job;
+    if (!bytes || !hashes) throw new Error(failure ?? "a worker gave nothing back");
+    const count = hashes.length / hashSize;
+    const known = await base.next(count);
+    for (let i = 0; i < count; i++) {
+      const at = i * hashSize;
+      if (isHole(hashes, at)) pushPending(runs, { index: 0, count: 1 });
+      else if (known.has(i) && sameHash(hashes, at, known.hashes, at)) pushPending(runs, known.run(i));
+      else {
+        const block = bytes.subarray(i * blockSize, Math.min(size, (i + 1) * blockSize));
+        pushPending(runs, to.packer.add(block, hashes.subarray(at, at + hashSize)));
+        if (i % 64 === 63) await to.packer.room();
+      }
+    }
+    await to.packer.room();
+    buffers.push(bytes);
+    await to.begun?.(runs);
+  };
+  for (;;) {
+    to.stop.throwIfAborted();
+    const bytes = buffers.pop() ?? new Uint8Array(bufferSize);
+    const count = content.read(bytes);
+    if (count === 0) break;
+    whole.update(bytes.subarray(0, count));
+    size += count;
+    to.read(count);
+    const job = to.pool.run({ kind: "hash", bytes, size: count, blockSize });
+    job.catch(() => {}); // heard in its turn
+    waiting.push({ job, size: count });
+    if (waiting.length >= buffersInFlight) await take();
+  }
+  while (waiting.length > 0) await take();
+  return { runs, sha256: whole.digest("hex"), size };
+}
+
+function isHole(hashes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < hashSize; i++) if (hashes[at + i] !== 0) return false;
+  return true;
+}
+
+/** The blocks of the parent's file in order, with their hashes: a window at a time, whatever the file's size. */
+class KnownBlocks {
+  readonly #left: number[][] = []; // [count, pack, index] still to come
+  readonly #blocks: number;
+  #at = 0;
+
+  constructor(private readonly parent: FileEntry | undefined, private readonly known: KnownContent) {
+    this.#left = parent ? parent.runs.map(({ count, pack, index }) => [count, pack, index]).reverse() : [];
+    this.#blocks = parent ? blockCount(parent) : 0;
+  }
+
+  /** The next blocks, at most so many. */
+  async next(count: number): Promise<{ hashes: Uint8Array; has(i: number): boolean; run(i: number): PendingRun }> {
+    const runs = [];
+    let room = Math.max(0, Math.min(count, this.#blocks - this.#at));
+    this.#at += count;
+    while (room > 0 && this.#left.length > 0) {
+      const run = this.#left.at(-1)! as [number, number, number];
+      const taken = Math.min(room, run[0]);
+      runs.push({ count: taken, pack: run[1], index: run[2] });
+      room -= taken;
+      run[0] -= taken;
+      if (run[1] !== 0) run[2] += taken;
+      if (run[0] === 0) this.#left.pop();
+    }
+    const hashes = runs.length === 0 ? new Uint8Array(0) : await this.known.reader!.hashes(runs);
+    const single = this.known.pending([...cutRuns(runs, 1)].flat());
+    return { hashes, has: (i) => i < single.length && single[i]!.at !== undefined, run: (i) => single[i]! };
+  }
+}

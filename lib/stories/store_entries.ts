@@ -1,0 +1,195 @@
+import type { Captured, CapturedDatabase, Image, Instant } from "../capture/instant.ts";
+import { vanishedLink } from "../capture/links.ts";
+import type { openRegular, RegularFile } from "../capture/regular_file.ts";
+import type { Remark } from "../repository/snapshot_file.ts";
+import { comparePaths, type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts";
+import { isUnchanged } from "./known_content.ts";
+import { type Content, type ContentStore, storeBlocks, type StoredContent, storeSmall } from "./store_content.ts";
+import type { StoredEntry, StoredFile } from "./stored_tree.ts";
+
+export interface EntryStore extends ContentStore {
+  instant: Instant;
+  /** The pages of databases that are not unchanged. */
+  imageOf: (database: CapturedDatabase) => Promise<Image>;
+  /** When the parent was taken, ms; without one it does not matter. */
+  parentTimeMs: number;
+  remark: (remark: Remark) => void;
+  open: typeof openRegular;
+  /** After each entry, and in the middle of a long one: what is stored so far, in order. */
+  trace: (entries: readonly StoredEntry[], begun?: StoredFile) => Promise<void>;
+}
+
+/** How often a file that changes while it is read is read again. */
+const attempts = 3;
+
+/** Stores every path of the instant, in order. What could not be stored is remarked and left out. */
+export async function storeEntries(to: EntryStore): Promise<StoredEntry[]> {
+  const entries: StoredEntry[] = [];
+  const missing = new Set<string>();
+  for (const item of inOrder(to.instant)) {
+    to.stop.throwIfAborted();
+    const parent = await to.known.at(item.path);
+    const begun = (file: StoredFile) => to.trace(entries, file);
+    const entry = "file" in item
+      ? await storeDatabase(item, parent, to, begun)
+      : item.sameAs !== undefined
+      ? missing.has(item.sameAs) ? undefined : { ...commonOf(item), type: "hardlink" as const, target: item.sameAs }
+      : await storePath(item, parent, to, begun);
+    if (entry) entries.push(entry);
+    else missing.add(item.path);
+    await to.trace(entries);
+  }
+  return entries;
+}
+
+function inOrder({ entries, databases }: Instant): (Captured | CapturedDatabase)[] {
+  return [...entries, ...databases].sort((a, b) => comparePaths(a.path, b.path));
+}
+
+function commonOf({ path, mode, uid, gid, mtimeMs }: Captured | CapturedDatabase["scanned"]) {
+  return { path, mode, uid, gid, mtimeMs };
+}
+
+async function storePath(
+  item: Captured,
+  parent: Entry | undefined,
+  to: EntryStore,
+  begun: (file: StoredFile) => Promise<void>,
+): Promise<StoredEntry | undefined> {
+  if (item.type === "folder") return { ...commonOf(item), type: "folder" };
+  if (item.type === "link") return { ...commonOf(item), type: "link", target: item.target! };
+  const before = parent?.type === "file" && !parent.database ? parent : undefined;
+  const unchanged = item.isKnown && before && isUnchanged(before, item, to.parentTimeMs);
+  if (unchanged) return { ...before, ...commonOf(item), runs: to.known.pending(before.runs) };
+  return await storeFile(item, before, to, begun);
+}
+
+/** Reads a file until it stands still while it is read; after three times it is taken as it came, and named. */
+async function storeFile(
+  item: Captured,
+  parent: FileEntry | undefined,
+  to: EntryStore,
+  begun: (file: StoredFile) => Promise<void>,
+): Promise<StoredEntry | undefined> {
+  for (let attempt = 1;; attempt++) {
+    let stored: (StoredContent & Pick<RegularFile, "mtimeMs" | "inode">) & { stoodStill: boolean };
+    try {
+      using file = to.open(item.from);
+      if (!file) {
+        to.remark({ path: item.path, what: "vanished", message: "it is no file any more: left out" });
+        return undefined;
+      }
+      const { size, mtimeMs, inode } = file;
+      const head = {
+        ...commonOf(item),
+        mtimeMs,
+        type: "file" as const,
+        inode,
+        blockSize: fileBlockSize,
+        database: false,
+      };
+      const content = await readFile(file, parent, {
+        ...to,
+        begun: (runs) => begun({ ...head, size, runs }),
+      });
+      const after = file.look();
+      const stoodStill = content.size === size && after.size === size && after.mtimeMs === mtimeMs;
+      stored = { ...content, mtimeMs, inode, stoodStill };
+    } catch (error) {
+      const remark = unreadable(item, error);
+      if (!remark) throw error;
+      to.remark(remark);
+      return undefined;
+    }
+    const { runs, sha256, size, mtimeMs, inode, stoodStill } = stored;
+    if (!stoodStill && attempt < attempts) continue;
+    if (!stoodStill) {
+      to.remark({ path: item.path, what: "changed", message: `it changed while it was read, ${attempts} times` });
+    }
+    return {
+      ...commonOf(item),
+      mtimeMs,
+      type: "file",
+      size,
+      sha256,
+      // Unknown, so that the next snapshot reads it again whatever it looks like.
+      inode: stoodStill ? inode : 0,
+      blockSize: fileBlockSize,
+      database: false,
+      runs,
+    };
+  }
+}
+
+async function readFile(
+  file: RegularFile,
+  parent: FileEntry | undefined,
+  to: EntryStore & { begun: (runs: StoredContent["runs"]) => Promise<void> },
+): Promise<StoredContent> {
+  if (file.size <= fileBlockSize) {
+    const bytes = new Uint8Array(file.size);
+    return await storeSmall(bytes.subarray(0, file.read(bytes, 0)), parent, to);
+  }
+  return await storeBlocks(contentOf(file), parent, to);
+}
+
+function contentOf(file: RegularFile): Content {
+  let from = 0;
+  return {
+    blockSize: fileBlockSize,
+    read: (buffer) => {
+      const count = file.read(buffer, from);
+      from += count;
+      return count;
+    },
+  };
+}
+
+/** What a failure to read means for one file; undefined when it is not about this file alone. */
+function unreadable(item: Captured, error: unknown): Remark | undefined {
+  if (error instanceof Deno.errors.NotFound) {
+    // A link of ours cannot vanish by the app's doing.
+    if (/\/\.amber-[0-9a-f]{16}\/\d+$/.test(item.from)) throw vanishedLink(item.path);
+    return { path: item.path, what: "vanished", message: "it vanished before it was read" };
+  }
+  const code = (error as { code?: string }).code;
+  if (error instanceof Deno.errors.PermissionDenied || code === "EACCES" || code === "EPERM") {
+    return { path: item.path, what: "unreadable", message: "it cannot be read: permission denied" };
+  }
+  if (code === "EIO" || code === "EINVAL" || code === "ESTALE") {
+    return { path: item.path, what: "unreadable", message: `it cannot be read: the disk says ${code}` };
+  }
+  return undefined;
+}
+
+async function storeDatabase(
+  item: CapturedDatabase,
+  parent: Entry | undefined,
+  to: EntryStore,
+  begun: (file: StoredFile) => Promise<void>,
+): Promise<StoredEntry> {
+  const before = parent?.type === "file" && parent.database ? parent : undefined;
+  const common = { ...commonOf({ ...item.scanned, path: item.path }), type: "file" as const, database: true };
+  if (item.isUnchanged && before) return { ...before, ...common, runs: to.known.pending(before.runs) };
+  using image = await to.imageOf(item);
+  const { pageSize: blockSize, size } = image;
+  const { inode } = item.scanned;
+  const stored = await storeBlocks(pagesOf(image), before, {
+    ...to,
+    begun: (runs) => begun({ ...common, size, inode, blockSize, runs }),
+  });
+  return { ...common, inode, blockSize, ...stored };
+}
+
+function pagesOf(image: Image): Content {
+  let page = 0;
+  return {
+    blockSize: image.pageSize,
+    read: (buffer) => {
+      const count = Math.min(Math.floor(buffer.length / image.pageSize), image.pages - page);
+      image.read(page, count, buffer.subarray(0, count * image.pageSize));
+      page += count;
+      return count * image.pageSize;
+    },
+  };
+}

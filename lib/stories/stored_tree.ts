@@ -1,0 +1,79 @@
+import { createHash } from "node:crypto";
+import { hashSize } from "../repository/pack.ts";
+import { type Packer, type PendingRun, pushPending, settle } from "../repository/packer.ts";
+import type { PackRef, Run } from "../repository/snapshot_file.ts";
+import { cutTree, type Entry, entryLines, type FileEntry } from "../repository/tree.ts";
+import type { KnownContent } from "./known_content.ts";
+
+/** A file whose blocks have been handed to the packer; their places are known when it has settled. */
+export interface StoredFile extends Omit<FileEntry, "runs"> {
+  runs: PendingRun[];
+}
+
+export type StoredEntry = Exclude<Entry, FileEntry> | StoredFile;
+
+/** An entry as it goes into the tree. */
+export function settled(entry: StoredEntry): Entry {
+  return entry.type === "file" ? { ...entry, runs: settle(entry.runs) } : entry;
+}
+
+/**
+ * Stores a tree: its blocks that the parent's tree has already cost nothing. Settles the packer first; what was added may
+ * still be on its way to the store afterwards.
+ */
+export async function storeTree(entries: Iterable<StoredEntry>, known: KnownContent, packer: Packer): Promise<Run[]> {
+  const old = await blocksOf(known);
+  await packer.settle();
+  function* lines() {
+    for (const entry of entries) yield* entryLines(settled(entry));
+  }
+  const runs: PendingRun[] = [];
+  for (const block of cutTree(lines())) {
+    const digest = createHash("sha256").update(block).digest();
+    pushPending(runs, old.get(keyOf(digest, 0)) ?? packer.add(block, digest));
+    await packer.room();
+  }
+  await packer.settle();
+  return settle(runs);
+}
+
+/** The blocks of the parent's tree by their hash. */
+async function blocksOf(known: KnownContent): Promise<Map<string, PendingRun>> {
+  const found = new Map<string, PendingRun>();
+  if (!known.reader) return found;
+  const { tree } = known.reader.snapshot.facts;
+  if (!known.isWhole(tree)) return found;
+  const hashes = await known.reader.hashes(tree);
+  let at = 0;
+  for (const { count, pack, index } of tree) {
+    for (let i = 0; i < count; i++, at += hashSize) {
+      found.set(keyOf(hashes, at), known.pending([{ count: 1, pack, index: index + i }])[0]!);
+    }
+  }
+  return found;
+}
+
+function keyOf(hashes: Uint8Array, at: number): string {
+  return hashes.subarray(at, at + hashSize).toHex();
+}
+
+/** How many blocks of each pack are in use, the tree's own aside. */
+export function blocksInUse(entries: Iterable<StoredEntry>): Map<number, number> {
+  const used = new Map<number, number>();
+  for (const entry of entries) {
+    if (entry.type !== "file") continue;
+    for (const { at, count } of entry.runs) if (at) used.set(at.pack, (used.get(at.pack) ?? 0) + count);
+  }
+  return used;
+}
+
+/** The packs that entries and tree rely on, the parent's and the new ones, by number. */
+export function packsInUse(
+  entries: Iterable<StoredEntry>,
+  tree: readonly Run[],
+  packs: readonly PackRef[],
+): PackRef[] {
+  const used = new Set(blocksInUse(entries).keys());
+  for (const { pack } of tree) used.add(pack);
+  return packs.filter(({ number }) => used.has(number)).sort((a, b) => a.number - b.number);
+}
