@@ -74,12 +74,22 @@ export function inspectPinned(pinned: Pinned, { isHeld }: { isHeld: boolean }): 
   if (main.device !== pinned.device || main.inode !== pinned.inode) return undefined;
   if (pinned.journal !== "wal") return { pinned, main };
   if (!isHeld) return undefined;
-  const shm = keptFile(`${pinned.file}-shm`);
-  const index = readSettled(shm);
-  if (index === undefined || index.backfilled > index.lastFrame) return undefined;
+  const shm = keptIfAllowed(`${pinned.file}-shm`);
+  const index = shm && readSettled(shm);
+  if (shm === undefined || index === undefined || index.backfilled > index.lastFrame) return undefined;
   if (index.backfilled === index.lastFrame) return { pinned, main };
   if (index.pageSize !== pinned.pageSize || index.pages !== pinned.pages) return undefined;
   return { pinned, main, wal: { index, shm } };
+}
+
+/** Undefined when this user may not read it, or it is gone: SQLite may have it mapped all the same. */
+function keptIfAllowed(path: string): KeptFile | undefined {
+  try {
+    return keptFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** A checkpoint may count on while this is read: taken when two looks in a row agree. */

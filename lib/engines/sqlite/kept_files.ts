@@ -25,7 +25,6 @@ const surplus: Deno.FsFile[] = [];
  * @throws Deno.errors.NotFound, Deno.errors.PermissionDenied; and when it is not a file.
  */
 export function keptFile(path: string): KeptFile {
-  closeUnlinked();
   const info = Deno.statSync(path);
   if (!info.isFile) throw new Error(`Cannot read "${path}": it is not a file`);
   const known = kept.get(keyOf(info));
@@ -47,7 +46,7 @@ export function keptCount(): number {
   return kept.size + surplus.length;
 }
 
-/** Closes those whose file has no name any more: nobody can open it again, so no lock on it is of use to anybody. */
+/** Closes those whose file has no name any more: nobody can open it again, so no lock on it is of use to anybody. To be called now and then. */
 export function closeUnlinked(): void {
   for (const [key, one] of kept) {
     if (one.file.statSync().nlink !== 0) continue; // null on Windows, where an open file cannot be removed

@@ -1,4 +1,5 @@
 import { AmberError, type ErrorCode } from "../../errors.ts";
+import { closeUnlinked } from "./kept_files.ts";
 import type { Access } from "./snapshot_connection.ts";
 
 /** One database at the instant that is pinned. */
@@ -72,8 +73,13 @@ export class Pins implements AsyncDisposable {
     };
   }
 
-  /** Opens a connection to each; what does not open is in `failed`. Done before the barrier. */
+  /**
+   * Opens a connection to each; what does not open is in `failed`. Done before the barrier.
+   *
+   * @throws {AmberError} DATABASE_BUSY when somebody else keeps one locked for 5 s.
+   */
   static async open(paths: readonly string[]): Promise<Pins> {
+    closeUnlinked();
     const pins = new Pins();
     try {
       for (const [path, why] of await pins.#ask<[string, string][]>({ type: "open", paths })) {

@@ -23,7 +23,7 @@ interface Connection {
 const connections = new Map<string, Connection>();
 const scope = self as unknown as Worker; // the same two words as a worker has on its outside
 const clock = new Int32Array(new SharedArrayBuffer(4));
-const pinPatienceMs = 1_000;
+const patienceMs = { open: 5_000, pin: 1_000 }; // all writers wait for a pin
 
 scope.onmessage = async ({ data }: MessageEvent<PinRequest & { id: number }>) => {
   const reply = (message: PinReply) => scope.postMessage(message);
@@ -62,7 +62,8 @@ function open(paths: readonly string[]): [path: string, why: string][] {
       describe(one);
       unpin(one);
     } catch (error) {
-      failed.push([path, error instanceof Error ? error.message : String(error)]);
+      if (error instanceof AmberError && error.code === "DATABASE_BUSY") throw error;
+      failed.push([path, wordsOf(error)]);
     }
   }
   return failed;
@@ -71,7 +72,7 @@ function open(paths: readonly string[]): [path: string, why: string][] {
 function openOne(path: string): Connection {
   const file = Deno.realPathSync(path);
   const before = Deno.statSync(path);
-  const { database, access } = patiently(path, () => openForSnapshot(path));
+  const { database, access } = patiently(path, patienceMs.open, () => openForSnapshot(path));
   const after = Deno.statSync(path);
   if (before.ino !== after.ino || before.dev !== after.dev) {
     database.close();
@@ -109,7 +110,7 @@ function pin(): Pinned[] {
 function begin(one: Connection): void {
   one.begin.run(); // alone it pins nothing
   one.isPinned = true;
-  patiently(one.path, () => one.database.prepare("select 1 from sqlite_schema limit 1").get());
+  patiently(one.path, patienceMs.pin, () => one.database.prepare("select 1 from sqlite_schema limit 1").get());
 }
 
 function describe({ path, database, access, file, device, inode }: Connection): Pinned {
@@ -216,8 +217,8 @@ function pinned(path: string): Connection {
 }
 
 /** Tries again while somebody else has it locked, for a moment: a recovery, or a commit of a database that nobody could hold. */
-function patiently<T>(path: string, work: () => T): T {
-  const until = performance.now() + pinPatienceMs;
+function patiently<T>(path: string, waitMs: number, work: () => T): T {
+  const until = performance.now() + waitMs;
   for (;;) {
     try {
       return work();
@@ -234,6 +235,12 @@ function patiently<T>(path: string, work: () => T): T {
       Atomics.wait(clock, 0, 0, 0.2);
     }
   }
+}
+
+/** SQLite's own words. */
+function wordsOf(error: unknown): string {
+  const said = error instanceof AmberError && error.cause instanceof Error ? error.cause : error;
+  return said instanceof Error ? said.message : String(said);
 }
 
 function stampOf(path: string): string {

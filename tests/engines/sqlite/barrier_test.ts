@@ -107,6 +107,18 @@ Deno.test("a database that somebody else keeps locked is named, and nothing is h
   assert.deepEqual([await other.gets(0), await other.gets(1), await other.gets(2)], [true, true, true]);
 });
 
+Deno.test("a database that cannot even be read now is busy, and not unreadable", async () => {
+  await using folder = await tempFolder();
+  const path = folder.path("a.db");
+  createCounter(path, "delete");
+  const writer = new DatabaseSync(path);
+  writer.exec("begin exclusive");
+  await assert.rejects(Barrier.open([path], { ...options, roundMs: 50 }), { code: "DATABASE_BUSY", where: path });
+  writer.close();
+  using barrier = await Barrier.open([path], options);
+  assert.deepEqual(barrier.databases, [path]);
+});
+
 Deno.test("with a longer wait it is tried again, and says what it waits for", async () => {
   await using folder = await tempFolder();
   const path = folder.path("a.db");

@@ -113,9 +113,20 @@ Deno.test("what does not open is named, and the others are pinned", async () => 
   create(good, "wal", "create table t (a)").close();
   await using pins = await Pins.open([folder.path("missing.db"), good, folder.path("text.db")]);
   assert.deepEqual([...pins.failed.keys()], [folder.path("missing.db"), folder.path("text.db")]);
-  assert.match(pins.failed.get(folder.path("text.db"))!, /not a SQLite database/);
+  assert.match(pins.failed.get(folder.path("text.db"))!, /^file is not a database$/);
   assert.deepEqual([...(await pins.pin()).keys()], [good]);
   assert.deepEqual(await folder.list(), ["good.db", "good.db-shm", "good.db-wal", "text.db"]);
+});
+
+Deno.test("what somebody else keeps locked is busy, and not something that does not open", async () => {
+  await using folder = await tempFolder();
+  const path = folder.path("some.db");
+  using database = create(path, "delete", "create table t (a)");
+  database.exec("begin exclusive");
+  await assert.rejects(Pins.open([path]), { code: "DATABASE_BUSY", where: path });
+  database.exec("rollback");
+  await using pins = await Pins.open([path]);
+  assert.deepEqual([...pins.failed], []);
 });
 
 Deno.test("a copy goes only where nothing is, and leaves nothing when it fails", async () => {
