@@ -65,3 +65,24 @@ export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new SyntaxError(`"${text}" is not a whole number from 1`);
   return Number(text);
 }
+
+/** A flag without a value. */
+export const on = (brief: string) => ({ kind: "boolean", optional: true, withNegated: false, brief }) as const;
+
+/** A flag with a value. */
+export const text = (brief: string, placeholder: string) =>
+  ({ kind: "parsed", parse: String, optional: true, brief, placeholder }) as const;
+
+/** A flag with a value that may be given several times. */
+export const repeated = (brief: string, placeholder: string) =>
+  ({ kind: "parsed", parse: String, optional: true, variadic: true, brief, placeholder }) as const;
+
+/** An argument that may be left out. */
+export const name = (brief: string, placeholder: string) =>
+  ({ brief, parse: String, placeholder, optional: true }) as const;
+
+/** What `--help` says of a command. */
+export const described = (brief: string, more: string, example: string) => ({
+  brief,
+  fullDescription: `${brief}.\n${more}\n\nExample:\n  ${example.replaceAll("\n", "\n  ")}`,
+});

@@ -3,7 +3,12 @@ import { status } from "../stories/status.ts";
 import { version } from "../version.ts";
 import { act, type AmberContext, type CommonFlags, runOptions } from "./context.ts";
 
-export async function run(this: AmberContext, flags: CommonFlags): Promise<void> {
+export interface StatusFlags extends CommonFlags {
+  /** A duration: exit 3 when the newest good snapshot is older. */
+  maxAge?: string;
+}
+
+export async function run(this: AmberContext, flags: StatusFlags): Promise<void> {
   await act(this, flags, async (setting) => {
     const gathered = await status(setting.config, runOptions(setting, version));
     const { problem, ...facts } = gathered;

@@ -1,0 +1,61 @@
+import type { CommonFlags } from "./context.ts";
+import type { PlanFlags } from "./flags.ts";
+
+/** Flags of the commands that are about snapshots. */
+
+export interface SnapshotFlags extends CommonFlags, PlanFlags {
+  tag?: string[];
+  /** Beside AMBER_EXCLUDE: readConfig() puts them together. */
+  exclude?: string[];
+  /** Read all files, also those that look unchanged. */
+  reread?: boolean;
+}
+
+export interface VerifyFlags extends CommonFlags {
+  /** `1/7`: the first of seven parts. */
+  share?: string;
+}
+
+export type DrillFlags = CommonFlags;
+
+export interface RestoreFlags extends CommonFlags, PlanFlags {
+  /** A time: parseTime() reads it. */
+  at?: string;
+  path?: string[];
+  files?: boolean;
+  database?: boolean;
+  /** Another folder. */
+  to?: string;
+  ifEmpty?: boolean;
+  replace?: boolean;
+  owners?: boolean;
+  noSafety?: boolean;
+  /** The name that production wants. */
+  confirm?: string;
+  yes?: boolean;
+  /** Drop an interrupted restore instead of finishing it. */
+  discard?: boolean;
+}
+
+export interface PruneFlags extends CommonFlags, PlanFlags {
+  /** Instead of AMBER_KEEP: in the configuration. */
+  keep?: string;
+  keepTag?: string[];
+  remove?: string[];
+  undo?: string;
+  yes?: boolean;
+}
+
+export interface ExportFlags extends CommonFlags {
+  /** `-o`; absent: stdout. */
+  output?: string;
+}
+
+export interface WipeFlags extends CommonFlags, PlanFlags {
+  files?: boolean;
+  database?: boolean;
+  noSafety?: boolean;
+  /** The name that production wants. */
+  confirm?: string;
+  yes?: boolean;
+}
