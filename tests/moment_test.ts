@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseTime } from "../lib/instant.ts";
+import { parseTime } from "../lib/moment.ts";
 
 const now = new Date("2026-11-24T13:00:00.500Z");
 
