@@ -60,7 +60,7 @@ export class Packer {
   }
 
   /** Takes a block; its bytes are copied. Call `room()` now and then: it waits while too much is under way. */
-  add(bytes: Uint8Array, hash: Uint8Array): PendingRun {
+  add(bytes: Uint8Array, hash: Uint8Array): PendingRun & { at: Place } {
     if (this.#used > 0 && this.#used + bytes.length > frameTarget) this.#closeFrame();
     this.#frame.set(bytes, this.#used);
     this.#used += bytes.length;
@@ -156,8 +156,8 @@ export class Packer {
   }
 }
 
-/** Adds to pending runs, joined where it goes on from the last one. */
-export function pushPending(runs: PendingRun[], { at, index, count }: PendingRun): void {
+/** Adds one block to pending runs, or `count` of them, joined where it goes on from the last one. No place: a hole. */
+export function pushPending(runs: PendingRun[], at: Place | undefined, index: number, count = 1): void {
   const last = runs.at(-1);
   const goesOn = last && last.at === at && (at === undefined || last.index + last.count === index);
   if (goesOn) last.count += count;

@@ -1,4 +1,4 @@
-import { giveMemoryBack } from "../memory.ts";
+import type { PackCheck } from "./pack_check.ts";
 
 /**
  * Work on bytes that a worker does. The memory handed in is gone for the caller until it comes back as `spare`: it is to be
@@ -10,11 +10,14 @@ export type Job =
   /** The first `size` bytes as a zstd frame. */
   | { kind: "compress"; bytes: Uint8Array; size: number }
   /** What is in a zstd frame, each block checked against its hash. */
-  | { kind: "open"; bytes: Uint8Array; rawSize: number; sizes: Uint32Array; hashes: Uint8Array };
+  | { kind: "open"; bytes: Uint8Array; rawSize: number; sizes: Uint32Array; hashes: Uint8Array }
+  /** A whole pack, checked. */
+  | { kind: "check"; bytes: Uint8Array; name: string; tocSize: number };
 
 export interface JobResult {
   bytes?: Uint8Array;
   hashes?: Uint8Array;
+  check?: PackCheck;
   /** What was handed in. */
   spare?: Uint8Array;
   /** Why it could not be done: the input is not what it should be. */
@@ -51,9 +54,7 @@ export class BlockPool implements Disposable {
     return this.#workers.reduce((least, one) => (one.jobs < least.jobs ? one : least));
   }
 
-  /** Before the first worker: it changes the whole process. */
   #start(): { worker: Worker; jobs: number } {
-    if (this.#workers.length === 0) giveMemoryBack();
     const worker = new Worker(new URL("./block_worker.ts", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<{ id: number; result: JobResult }>) => {
       this.#waiting.get(data.id)?.resolve(data.result);

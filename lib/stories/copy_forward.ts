@@ -19,7 +19,7 @@ export async function copyForward(entries: readonly StoredEntry[], known: KnownC
     const runs: typeof entry.runs = [];
     for (const run of entry.runs) {
       if (!run.at || !old.has(run.at.pack)) {
-        pushPending(runs, run);
+        pushPending(runs, run.at, run.index, run.count);
         continue;
       }
       const { packs } = known.reader!;
@@ -27,7 +27,8 @@ export async function copyForward(entries: readonly StoredEntry[], known: KnownC
       for (let i = run.index; i < run.index + run.count; i++) {
         const { frame, from, size } = packs.locate(toc, run.at.pack, i);
         const bytes = (await packs.frame(run.at.pack, frame)).subarray(from, from + size);
-        pushPending(runs, packer.add(bytes, toc.hashes.subarray(i * hashSize, (i + 1) * hashSize)));
+        const { at, index } = packer.add(bytes, toc.hashes.subarray(i * hashSize, (i + 1) * hashSize));
+        pushPending(runs, at, index);
         await packer.room();
       }
     }

@@ -71,10 +71,11 @@ export class KnownContent {
   pending(runs: readonly Run[]): PendingRun[] {
     return runs.map((
       { count, pack, index },
-    ) => (pack === 0 ? { index: 0, count } : { at: this.#place(pack), index, count }));
+    ) => (pack === 0 ? { index: 0, count } : { at: this.place(pack), index, count }));
   }
 
-  #place(pack: number): Place {
+  /** A pack of the parent, as a place: the same one each time. */
+  place(pack: number): Place {
     let place = this.#places.get(pack);
     if (!place) this.#places.set(pack, place = { pack, first: 0 });
     return place;

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { hashSize, sameHash } from "../repository/pack.ts";
-import { type Packer, type PendingRun, pushPending } from "../repository/packer.ts";
+import { type Packer, type PendingRun, type Place, pushPending } from "../repository/packer.ts";
 import type { BlockPool } from "../repository/pool.ts";
-import { blockCount, cutRuns, type FileEntry } from "../repository/tree.ts";
+import type { Run } from "../repository/snapshot_file.ts";
+import type { FileEntry } from "../repository/tree.ts";
 import type { KnownContent } from "./known_content.ts";
 
 /** Something to be stored: a file, or a database's image. */
@@ -77,11 +78,13 @@ export async function storeBlocks(
     const known = await base.next(count);
     for (let i = 0; i < count; i++) {
       const at = i * hashSize;
-      if (isHole(hashes, at)) pushPending(runs, { index: 0, count: 1 });
-      else if (known.has(i) && sameHash(hashes, at, known.hashes, at)) pushPending(runs, known.run(i));
+      const place = known.places[i];
+      if (isHole(hashes, at)) pushPending(runs, undefined, 0);
+      else if (place && sameHash(hashes, at, known.hashes, at)) pushPending(runs, place, known.indexes[i]!);
       else {
         const block = bytes.subarray(i * blockSize, Math.min(size, (i + 1) * blockSize));
-        pushPending(runs, to.packer.add(block, hashes.subarray(at, at + hashSize)));
+        const { at: place, index } = to.packer.add(block, hashes.subarray(at, at + hashSize));
+        pushPending(runs, place, index);
         if (i % 64 === 63) await to.packer.room();
       }
     }
@@ -111,33 +114,42 @@ function isHole(hashes: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** The blocks of the parent's file in order, with their hashes: a window at a time, whatever the file's size. */
-class KnownBlocks {
-  readonly #left: number[][] = []; // [count, pack, index] still to come
-  readonly #blocks: number;
-  #at = 0;
+/** The parent's blocks of a window: their hashes, and where each lies; a hole lies nowhere. */
+interface Window {
+  hashes: Uint8Array;
+  places: (Place | undefined)[];
+  indexes: number[];
+}
 
-  constructor(private readonly parent: FileEntry | undefined, private readonly known: KnownContent) {
-    this.#left = parent ? parent.runs.map(({ count, pack, index }) => [count, pack, index]).reverse() : [];
-    this.#blocks = parent ? blockCount(parent) : 0;
-  }
+/** The blocks of the parent's file in order, a window at a time, whatever the file's size. */
+class KnownBlocks {
+  #run = 0; // in parent.runs
+  #taken = 0; // blocks of that run
+
+  constructor(private readonly parent: FileEntry | undefined, private readonly known: KnownContent) {}
 
   /** The next blocks, at most so many. */
-  async next(count: number): Promise<{ hashes: Uint8Array; has(i: number): boolean; run(i: number): PendingRun }> {
-    const runs = [];
-    let room = Math.max(0, Math.min(count, this.#blocks - this.#at));
-    this.#at += count;
-    while (room > 0 && this.#left.length > 0) {
-      const run = this.#left.at(-1)! as [number, number, number];
-      const taken = Math.min(room, run[0]);
-      runs.push({ count: taken, pack: run[1], index: run[2] });
+  async next(count: number): Promise<Window> {
+    const window: Window = { hashes: new Uint8Array(0), places: [], indexes: [] };
+    const runs: Run[] = [];
+    for (let room = count; this.parent && room > 0 && this.#run < this.parent.runs.length;) {
+      const run = this.parent.runs[this.#run]!;
+      const taken = Math.min(room, run.count - this.#taken);
+      const index = run.index + this.#taken;
+      const place = run.pack === 0 ? undefined : this.known.place(run.pack);
+      runs.push({ count: taken, pack: run.pack, index });
+      for (let i = 0; i < taken; i++) {
+        window.places.push(place);
+        window.indexes.push(index + i);
+      }
       room -= taken;
-      run[0] -= taken;
-      if (run[1] !== 0) run[2] += taken;
-      if (run[0] === 0) this.#left.pop();
+      this.#taken += taken;
+      if (this.#taken === run.count) {
+        this.#run++;
+        this.#taken = 0;
+      }
     }
-    const hashes = runs.length === 0 ? new Uint8Array(0) : await this.known.reader!.hashes(runs);
-    const single = this.known.pending([...cutRuns(runs, 1)].flat());
-    return { hashes, has: (i) => i < single.length && single[i]!.at !== undefined, run: (i) => single[i]! };
+    if (runs.length > 0) window.hashes = await this.known.reader!.hashes(runs);
+    return window;
   }
 }

@@ -30,7 +30,8 @@ export async function storeTree(entries: Iterable<StoredEntry>, known: KnownCont
   const runs: PendingRun[] = [];
   for (const block of cutTree(lines())) {
     const digest = createHash("sha256").update(block).digest();
-    pushPending(runs, old.get(keyOf(digest, 0)) ?? packer.add(block, digest));
+    const { at, index } = old.get(keyOf(digest, 0)) ?? packer.add(block, digest);
+    pushPending(runs, at, index);
     await packer.room();
   }
   await packer.settle();
