@@ -24,7 +24,7 @@ scope.onmessage = ({ data }: MessageEvent<{ id: number; job: Job }>) => {
   } catch (error) {
     result = { failure: error instanceof Error ? error.message : String(error) };
   }
-  if (result.bytes) garbage.add(data.job.bytes.length + result.bytes.length);
+  garbage.add(result.bytes ? data.job.bytes.length + result.bytes.length : data.job.bytes.length >> 2);
   const buffers = [result.bytes, result.hashes, result.spare].filter((part) => part !== undefined).map((part) =>
     part.buffer
   );
