@@ -73,8 +73,9 @@ function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
         });
       }
     },
-    stdout: (text) => writeAll(Deno.stdout, text),
-    stderr: (text) => writeAll(Deno.stderr, text),
+    stdout: (text) => void writeAll(Deno.stdout, new TextEncoder().encode(text)),
+    stderr: (text) => void writeAll(Deno.stderr, new TextEncoder().encode(text)),
+    stdoutBytes: (bytes) => writeAll(Deno.stdout, bytes),
     isTerminal: Deno.stdin.isTerminal() && Deno.stderr.isTerminal(),
     // A log that only looks like a terminal (CI) is written line by line.
     ...(Deno.stderr.isTerminal() && env.TERM !== "dumb" && !env.CI ? { columns: terminalColumns } : {}),
@@ -86,13 +87,14 @@ function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
   };
 }
 
-/** Writes to the end; a reader that went away (`amber … | head`) is no failure. */
-function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  const bytes = new TextEncoder().encode(text);
+/** Writes to the end; a reader that went away (`amber … | head`) is no failure, and gives false. */
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): boolean {
   try {
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+    return true;
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    return false;
   }
 }
 

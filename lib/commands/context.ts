@@ -10,6 +10,8 @@ export interface World extends Streams {
   env: Record<string, string | undefined>;
   /** A file's text; undefined when there is none. */
   readText(path: string): string | undefined;
+  /** Bytes as they are, for what is no text; false when nobody reads any more. */
+  stdoutBytes(bytes: Uint8Array): boolean;
   /** Somebody can be asked. */
   isTerminal: boolean;
   isColoured: boolean;

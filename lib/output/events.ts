@@ -1,8 +1,12 @@
+import type { DiffEvent } from "../stories/diff.ts";
+import type { ListEvent } from "../stories/list_files.ts";
 import type { MigrateEvent } from "../stories/migrate.ts";
 import type { ProgressEvent } from "../stories/progress.ts";
+import type { RestoreEvent } from "../stories/restore_types.ts";
+import type { SnapshotEvent } from "../stories/snapshot.ts";
 
 /** Everything that a story can report while it works. */
-export type Event = MigrateEvent | ProgressEvent;
+export type Event = MigrateEvent | ProgressEvent | SnapshotEvent | RestoreEvent | ListEvent | DiffEvent;
 
 /** What a command ends with: facts for programs, lines for people. */
 export interface Outcome {

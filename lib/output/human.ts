@@ -1,7 +1,10 @@
 import { formatDuration } from "../duration.ts";
 import type { AmberError } from "../errors.ts";
-import type { PlannedStep } from "../stories/migrate.ts";
+import type { MigrateEvent, PlannedStep } from "../stories/migrate.ts";
 import type { Event } from "./events.ts";
+import { restorePlanLines } from "./restore_text.ts";
+import { differenceText, entryText, timeText } from "./snapshot_text.ts";
+import { printable } from "./table.ts";
 
 /** Paint for a terminal; without colour it leaves a text as it is. */
 export interface Paint {
@@ -36,7 +39,7 @@ export function eventText(event: Event, colour: Paint): { text: string; stream: 
         stream: "stdout",
       };
     case "note":
-      return { text: `${colour("note", "yellow")}  ${event.message}`, stream: "stderr" };
+      return { text: `${colour("note", "yellow")}  ${shown(event.message)}`, stream: "stderr" };
     case "waiting":
       return {
         text: `${colour("wait", "yellow")}  ${event.message}${
@@ -48,6 +51,62 @@ export function eventText(event: Event, colour: Paint): { text: string; stream: 
       return { text: `${colour("wait", "yellow")}  ${event.message}`, stream: "stderr" };
     case "notice":
       return { text: `${colour(event.severity.toLowerCase(), "yellow")}  ${event.message}`, stream: "stderr" };
+    default:
+      return snapshotEventText(event, colour);
+  }
+}
+
+/** The same for what is about snapshots. */
+function snapshotEventText(
+  event: Exclude<Event, { type: MigrateEvent["type"] | "progress" }>,
+  colour: Paint,
+): { text: string; stream: "stdout" | "stderr" } | undefined {
+  switch (event.type) {
+    case "snapshot begins":
+      return {
+        text: colour(
+          `amber: snapshot of ${event.data} into ${event.repository}, ${
+            event.parent === undefined ? "the first one" : `after ${event.parent}`
+          }`,
+          "dim",
+        ),
+        stream: "stderr",
+      };
+    case "remark": {
+      const { path, message } = event.remark;
+      return {
+        text: `${colour("note", "yellow")}  ${shown(path === "" ? message : `${path}: ${message}`)}`,
+        stream: "stderr",
+      };
+    }
+    case "restoring":
+      return {
+        text: colour(
+          `amber: snapshot ${event.snapshot.id} of ${
+            timeText(event.snapshot.time)
+          } UTC (${event.snapshot.kind}) into ${event.target}`,
+          "dim",
+        ),
+        stream: "stderr",
+      };
+    case "restore plan":
+      return { text: restorePlanLines(event.plan).join("\n"), stream: "stdout" };
+    case "safety":
+      return {
+        text: `${
+          colour("safety", "green")
+        }  snapshot ${event.id} of what was there; it is put back with: ${event.command}`,
+        stream: "stderr",
+      };
+    case "decided":
+      return {
+        text: colour("amber: everything is staged and checked; it goes into place now", "dim"),
+        stream: "stderr",
+      };
+    case "entry":
+      return { text: entryText(event), stream: "stdout" };
+    case "difference":
+      return { text: differenceText(event), stream: "stdout" };
   }
 }
 
@@ -79,6 +138,11 @@ export function planLines(steps: readonly PlannedStep[]): string[] {
   });
 }
 
+/** Names come from elsewhere and may hold what moves a terminal's cursor; lines and tabs stay. */
+function shown(text: string): string {
+  return text.split(/([\n\t])/).map((part, i) => i % 2 === 0 ? printable(part) : part).join("");
+}
+
 function indent(text: string, label: string): string[] {
-  return text.split("\n").map((line, i) => `  ${i === 0 ? label : " ".repeat(label.length)}${line}`.trimEnd());
+  return shown(text).split("\n").map((line, i) => `  ${i === 0 ? label : " ".repeat(label.length)}${line}`.trimEnd());
 }

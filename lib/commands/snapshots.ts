@@ -1,0 +1,51 @@
+import { formatBytes } from "../bytes.ts";
+import { formatDuration } from "../duration.ts";
+import { timeText } from "../output/snapshot_text.ts";
+import { tableLines } from "../output/table.ts";
+import { listSnapshots, migrationOf, type ShownSnapshot, type SnapshotList } from "../stories/snapshots.ts";
+import { act, type AmberContext, type CommonFlags } from "./context.ts";
+import { reportUnfinishedRestore, snapshotSetting } from "./snapshot_context.ts";
+
+export async function run(this: AmberContext, flags: CommonFlags): Promise<void> {
+  await act(this, flags, async (setting) => {
+    const { store, now } = snapshotSetting(setting);
+    reportUnfinishedRestore(setting);
+    const list = await listSnapshots(store);
+    for (const { message } of list.damaged) setting.reporter.event({ type: "note", message });
+    return { result: { repository: store.where, ...list }, lines: lines(list, now()) };
+  });
+}
+
+function lines({ snapshots, damaged }: SnapshotList, now: Date): string[] {
+  if (snapshots.length + damaged.length === 0) return ["No snapshots yet: amber snapshot takes one."];
+  const heading = ["id", "time (UTC)", "age", "kind", "files", "bytes", "stored", "migration", "drilled", "tags"];
+  const rows = [
+    ...snapshots.map((one) => ({ time: one.time, row: row(one, now) })),
+    ...damaged.map(({ id, time }) => ({ time, row: [id, timeText(time), ageText(time, now), "damaged"] })),
+  ].sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+  return tableLines([heading, ...rows.map((one) => one.row)], [
+    ...["left", "left", "right", "left", "right", "right", "right", "left", "left", "left"] as const,
+  ]);
+}
+
+function row(one: ShownSnapshot, now: Date): string[] {
+  const { id, time, kind, before, files, bytes, stored, tags, incomplete } = one;
+  return [
+    id,
+    timeText(time),
+    ageText(time, now),
+    `${kind}${before === undefined ? "" : ` (${before})`}${incomplete ? ", incomplete" : ""}`,
+    files.toLocaleString("en"),
+    formatBytes(bytes),
+    formatBytes(stored),
+    migrationOf(one)?.last ?? "",
+    "",
+    tags.join(", "),
+  ];
+}
+
+/** How long ago, `in 3 h` for what a clock set wrong has put into the future. */
+export function ageText(time: string, now: Date): string {
+  const ms = now.getTime() - Date.parse(time);
+  return ms < -1_000 ? `in ${formatDuration(-ms)}` : formatDuration(Math.max(0, ms));
+}

@@ -1,0 +1,138 @@
+import { BlockPool } from "../repository/pool.ts";
+import { SnapshotReader } from "../repository/reader.ts";
+import type { DatabaseFacts, Snapshot } from "../repository/snapshot_file.ts";
+import type { Entry } from "../repository/tree.ts";
+import { findSnapshot, isoTime, type LookInsideOptions } from "./list_files.ts";
+
+/**
+ * What became of a path. `changed`: another content, or another kind of thing; `attributes`: the same content with
+ * another mode, owner or time.
+ */
+export type Change = "new" | "gone" | "changed" | "attributes";
+
+/** Rows of a table in both snapshots; absent where there is no such table. */
+export interface TableChange {
+  table: string;
+  before?: number;
+  after?: number;
+}
+
+/** One side of a difference. */
+export interface Side {
+  kind: Entry["type"];
+  mode: number;
+  mtime: string;
+  size?: number;
+  target?: string;
+}
+
+export interface Difference {
+  path: string;
+  change: Change;
+  before?: Side;
+  after?: Side;
+  /** Of a database: the tables whose number of rows differs. */
+  tables?: TableChange[];
+}
+
+export type DiffEvent = { type: "difference" } & Difference;
+
+export interface DiffOptions extends Omit<LookInsideOptions, "wanted" | "database" | "report"> {
+  /** The two snapshots: `latest`, or the beginning of an id. */
+  before: string;
+  after: string;
+  report: (event: DiffEvent | { type: "note"; message: string }) => void;
+}
+
+export interface DiffResult {
+  before: Snapshot;
+  after: Snapshot;
+  counts: Record<Change, number>;
+}
+
+/** Tells what differs between two snapshots, path by path in order. @throws {AmberError} what listFiles() throws */
+export async function diff(options: DiffOptions): Promise<DiffResult> {
+  const before = await findSnapshot({ ...options, wanted: options.before });
+  const after = await findSnapshot({ ...options, wanted: options.after });
+  const counts: DiffResult["counts"] = { new: 0, gone: 0, changed: 0, attributes: 0 };
+  if (before.hash === after.hash) return { before, after, counts };
+  using pool = new BlockPool();
+  const [old, now] = [before, after].map((one) => new SnapshotReader(options.store, one, pool).entries());
+  for await (const [left, right] of pairs(old!, now!)) {
+    options.stop.throwIfAborted();
+    const change = changeOf(left, right);
+    if (change === undefined) continue;
+    counts[change]++;
+    const { path } = (right ?? left)!;
+    const tables = tablesOf(factsOf(before, left), factsOf(after, right));
+    options.report({
+      type: "difference",
+      path,
+      change,
+      ...(left ? { before: side(left) } : {}),
+      ...(right ? { after: side(right) } : {}),
+      ...(tables ? { tables } : {}),
+    });
+  }
+  return { before, after, counts };
+}
+
+/** Entries of two sorted lists side by side; undefined where one list does not have a path. */
+export async function* pairs(
+  a: AsyncIterator<Entry>,
+  b: AsyncIterator<Entry>,
+): AsyncGenerator<[Entry | undefined, Entry | undefined]> {
+  let [left, right] = [(await a.next()).value, (await b.next()).value];
+  while (left || right) {
+    const order = !left ? 1 : !right ? -1 : left.path < right.path ? -1 : left.path > right.path ? 1 : 0;
+    yield [order <= 0 ? left : undefined, order >= 0 ? right : undefined];
+    if (order <= 0) left = (await a.next()).value;
+    if (order >= 0) right = (await b.next()).value;
+  }
+}
+
+/** What became of one path; undefined: nothing that a person would call a change. */
+export function changeOf(before: Entry | undefined, after: Entry | undefined): Change | undefined {
+  if (!before) return "new";
+  if (!after) return "gone";
+  if (before.type !== after.type) return "changed";
+  if (before.type === "file" && after.type === "file") {
+    if (before.size !== after.size || before.sha256 !== after.sha256) return "changed";
+  }
+  const targets = [before, after].map((one) => one.type === "link" || one.type === "hardlink" ? one.target : "");
+  if (targets[0] !== targets[1]) return "changed";
+  const isSame = before.mode === after.mode && before.uid === after.uid && before.gid === after.gid &&
+    // A folder's time changes with whatever is made in it, and that is told by itself.
+    (before.type === "folder" || before.mtimeMs === after.mtimeMs);
+  return isSame ? undefined : "attributes";
+}
+
+function side(entry: Entry): Side {
+  const { type, mode, mtimeMs } = entry;
+  return {
+    kind: type,
+    mode,
+    mtime: isoTime(mtimeMs),
+    ...(entry.type === "file" ? { size: entry.size } : {}),
+    ...(entry.type === "link" || entry.type === "hardlink" ? { target: entry.target } : {}),
+  };
+}
+
+function factsOf({ facts }: Snapshot, entry: Entry | undefined): DatabaseFacts | undefined {
+  if (entry?.type !== "file" || !entry.database) return undefined;
+  return facts.databases.find(({ path }) => path === entry.path);
+}
+
+/** Tables whose number of rows differs, by name; undefined for what is no database on either side. */
+export function tablesOf(
+  before: Pick<DatabaseFacts, "rows"> | undefined,
+  after: Pick<DatabaseFacts, "rows"> | undefined,
+): TableChange[] | undefined {
+  if (!before && !after) return undefined;
+  const names = new Set([...Object.keys(before?.rows ?? {}), ...Object.keys(after?.rows ?? {})]);
+  return [...names].sort().flatMap((table) => {
+    const [old, now] = [before?.rows[table], after?.rows[table]];
+    if (old === now) return [];
+    return [{ table, ...(old === undefined ? {} : { before: old }), ...(now === undefined ? {} : { after: now }) }];
+  });
+}

@@ -1,0 +1,86 @@
+import type { AmberError } from "../errors.ts";
+import { Repository } from "../repository/repository.ts";
+import { type DatabaseFacts, idOf, type Kind, readName, type Snapshot } from "../repository/snapshot_file.ts";
+import type { ObjectStore } from "../stores/store.ts";
+import { isIncomplete } from "./snapshot.ts";
+
+/** One snapshot as lists show it. */
+export interface ShownSnapshot {
+  id: string;
+  hash: string;
+  /** ISO 8601. */
+  time: string;
+  kind: Kind;
+  /** For a safety one: what it was taken before. */
+  before?: string;
+  tags: string[];
+  files: number;
+  folders: number;
+  /** Bytes of everything in it; bytes that it added to the repository. */
+  bytes: number;
+  stored: number;
+  /** Some files changed while being read, or could not be read. */
+  incomplete: boolean;
+  databases: Pick<DatabaseFacts, "path" | "configured" | "rows" | "migrations">[];
+  by: string;
+  amber: string;
+  durationMs: number;
+}
+
+/** A snapshot file that cannot be read. */
+export interface DamagedSnapshot {
+  id: string;
+  /** ISO 8601, by the file's name. */
+  time: string;
+  code: AmberError["code"];
+  message: string;
+}
+
+export interface SnapshotList {
+  /** The oldest first. */
+  snapshots: ShownSnapshot[];
+  damaged: DamagedSnapshot[];
+}
+
+/** Every snapshot of a repository. One that cannot be read hides no other. @throws {AmberError} REPOSITORY_*, STORE_* */
+export async function listSnapshots(store: ObjectStore): Promise<SnapshotList> {
+  const repository = await Repository.open(store);
+  const damaged: DamagedSnapshot[] = [];
+  const found = await repository.snapshots({ damaged: (error) => damaged.push(describeDamaged(error)) });
+  return { snapshots: found.map(showSnapshot), damaged };
+}
+
+export function showSnapshot(snapshot: Snapshot): ShownSnapshot {
+  const { hash, time, kind, facts } = snapshot;
+  const { before, tags, files, folders, bytes, stored, remarks, databases, by, amber, durationMs } = facts;
+  return {
+    id: idOf(snapshot),
+    hash,
+    time,
+    kind,
+    ...(before === undefined ? {} : { before }),
+    tags,
+    files,
+    folders,
+    bytes,
+    stored,
+    incomplete: isIncomplete(remarks),
+    databases: databases.map(({ path, configured, rows, migrations }) => {
+      return { path, configured, rows, ...(migrations ? { migrations } : {}) };
+    }),
+    by,
+    amber,
+    durationMs,
+  };
+}
+
+function describeDamaged({ code, message, where }: AmberError): DamagedSnapshot {
+  const name = where?.replace(/^.*\//, "").replace(/\.json$/, "") ?? "";
+  const known = readName(name);
+  return { id: known ? idOf(known) : name, time: known?.time ?? "", code, message };
+}
+
+/** The migration that a snapshot stands at: that of the configured database. */
+export function migrationOf({ databases }: Pick<ShownSnapshot, "databases">): DatabaseFacts["migrations"] {
+  return databases.find(({ configured }) => configured)?.migrations;
+}
