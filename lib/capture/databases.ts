@@ -1,9 +1,10 @@
 import { databaseHeaderSize, isDatabaseHeader, superJournalOf } from "../engines/sqlite/inspect_file.ts";
 import { keptFile } from "../engines/sqlite/kept_files.ts";
 import { sleep } from "../engines/sleep.ts";
+import { sizeOf } from "../fs.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { openRegular } from "./regular_file.ts";
-import type { Scanned } from "./scan.ts";
+import { type Scanned, whichFile } from "./scan.ts";
 
 /** Files that SQLite keeps beside a database, and our own lock: never files of a snapshot by themselves. */
 export const companionEndings = ["-wal", "-shm", "-journal", ".amber-lock"] as const;
@@ -15,8 +16,9 @@ const smallestDatabase = 512;
 const superJournalMs = 1_000;
 
 /**
- * Files that this process has open itself. Opening and closing them again would drop the process's locks on them, so
- * they are looked into through a descriptor that stays open. Where the system does not tell, none are known.
+ * Files that this process has open itself, by identity, or by path where that is unknown. Opening and closing them again
+ * would drop the process's locks on them, so they are looked into through a descriptor that stays open. Where the system
+ * does not tell, none are known.
  */
 export function openInThisProcess(): ReadonlySet<string> {
   const found = new Set<string>();
@@ -24,7 +26,7 @@ export function openInThisProcess(): ReadonlySet<string> {
     for (const { name } of Deno.readDirSync("/proc/self/fd")) {
       try {
         const info = Deno.statSync(`/proc/self/fd/${name}`);
-        if (info.isFile) found.add(`${info.dev}:${info.ino}`);
+        if (info.isFile) found.add(whichFile(info).identity ?? Deno.readLinkSync(`/proc/self/fd/${name}`));
       } catch {
         // closed meanwhile: the descriptor of this very walk
       }
@@ -40,8 +42,11 @@ export function isDatabase(full: string, file: Scanned, open: ReadonlySet<string
   if (file.size < smallestDatabase) return false;
   const header = new Uint8Array(databaseHeaderSize);
   try {
-    if (open.has(`${file.device}:${file.inode}`)) keptFile(full).read(0, header);
-    else {
+    if (open.has(file.identity ?? full)) {
+      // Without an identity it cannot be kept open by it: whoever opens it finds out what it is.
+      if (file.identity === undefined) return true;
+      keptFile(full).read(0, header);
+    } else {
       using opened = openRegular(full);
       if (!opened) return false;
       opened.read(header, 0);
@@ -59,7 +64,12 @@ export function isDatabase(full: string, file: Scanned, open: ReadonlySet<string
 export async function whyRaw(full: string, stop: AbortSignal): Promise<string | undefined> {
   const until = performance.now() + superJournalMs;
   for (;;) {
-    const name = superJournalOf(full);
+    let name: string | undefined;
+    try {
+      name = superJournalOf(full);
+    } catch (error) {
+      return `its journal cannot be read (${error instanceof Error ? error.message : error})`;
+    }
     if (name === undefined) return undefined;
     if (performance.now() >= until) {
       return `its journal names another file (${JSON.stringify(name)}), which SQLite would delete`;
@@ -74,6 +84,11 @@ export function rawRemark(path: string, why: string): Remark {
     what: "raw",
     message: `it looks like a database, but ${why}: stored as it is, with its journal, and not opened`,
   };
+}
+
+/** Whether something that belongs into a database lies beside it. */
+export function hasLog(full: string): boolean {
+  return sizeOf(`${full}-wal`) > 0 || sizeOf(`${full}-journal`) > 0;
 }
 
 /** A database's files as they are: equal means that nobody wrote, as long as they are not too fresh. */

@@ -9,11 +9,18 @@ export class HeldFolder implements Disposable {
 
   /** Makes `<parent>/<prefix><16 hex digits>`; the parent exists. */
   static create(parent: string, prefix: string, random: (size: number) => Uint8Array): HeldFolder {
-    const path = `${parent}/${prefix}${random(8).toHex()}`;
-    Deno.mkdirSync(path, { mode: 0o700 });
-    const lock = Deno.openSync(`${path}/${lockName}`, { write: true, createNew: true, mode: 0o600 });
-    lock.lockSync(true);
-    return new HeldFolder(path, lock);
+    for (let attempt = 1;; attempt++) {
+      const path = `${parent}/${prefix}${random(8).toHex()}`;
+      const lock = makeLocked(path);
+      if (lock) return new HeldFolder(path, lock);
+      // Its parent went, which is nothing that another try mends.
+      if (attempt === attempts) throw new Deno.errors.NotFound(`"${path}" was removed while it was made`);
+    }
+  }
+
+  /** Whether it is still there: somebody may clean up what they do not know. */
+  isThere(): boolean {
+    return isFile(`${this.path}/${lockName}`);
   }
 
   /** Removes it with all that is in it. */
@@ -21,6 +28,25 @@ export class HeldFolder implements Disposable {
     removeAll(this.path);
     this.lock.close();
   }
+}
+
+/** How often a folder is made when others, who begin as well, take it for one of a killed run. */
+const attempts = 10;
+
+/** Makes a folder and locks it; undefined when somebody removed it before it was locked. */
+function makeLocked(path: string): Deno.FsFile | undefined {
+  Deno.mkdirSync(path, { mode: 0o700 });
+  let lock: Deno.FsFile;
+  try {
+    lock = Deno.openSync(`${path}/${lockName}`, { write: true, createNew: true, mode: 0o600 });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  lock.lockSync(true);
+  if (lock.statSync().nlink !== 0) return lock;
+  lock.close();
+  return undefined;
 }
 
 /** Whether a name is that of such a folder. */
@@ -39,17 +65,30 @@ export function removeStale(parent: string, prefix: string): void {
   for (const name of names) removeIfFree(`${parent}/${name}`);
 }
 
+/** The app can write here too: a link is not followed to somebody else's folder, and a FIFO is not waited for. */
 function removeIfFree(path: string): void {
   let lock: Deno.FsFile | undefined;
   try {
+    if (!Deno.lstatSync(path).isDirectory) return;
+    if (!isFile(`${path}/${lockName}`)) {
+      // Killed between making the folder and its lock, or while removing it: nothing is in it.
+      return ignoreFailure(() => Deno.removeSync(path));
+    }
     lock = Deno.openSync(`${path}/${lockName}`, { write: true });
     if (lock.tryLockSync(true)) removeAll(path);
   } catch (error) {
-    // Killed between making the folder and its lock, or while removing it: nothing is in it.
-    if (error instanceof Deno.errors.NotFound) ignoreFailure(() => Deno.removeSync(path));
-    else if (!isRefused(error)) throw error;
+    if (!(error instanceof Deno.errors.NotFound) && !isRefused(error)) throw error; // not found: somebody else removed it
   } finally {
     lock?.close();
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

@@ -3,11 +3,14 @@ import type { EngineEvent } from "../engines/engine.ts";
 import { type Image, type ImageSource, inspectPinned, openCopy, openImage } from "../engines/sqlite/image.ts";
 import { type Pinned, type PinnedFacts, Pins } from "../engines/sqlite/pin.ts";
 import { AmberError } from "../errors.ts";
+import { statOrNone } from "../fs.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { comparePaths } from "../repository/tree.ts";
-import { companionEndings, isDatabase, isSettled, openInThisProcess, rawRemark, stampOf, whyRaw } from "./databases.ts";
-import { isLinkFolder, LinkFolder } from "./links.ts";
-import { describe, scan, type Scanned } from "./scan.ts";
+import { isSettled, rawRemark, stampOf } from "./databases.ts";
+import { findDatabases, type Found, lateDatabases } from "./find_databases.ts";
+import { LinkFolder } from "./links.ts";
+import { describe, type Scanned, whichFile } from "./scan.ts";
+import { finishEntries, walkInside } from "./walk_data.ts";
 
 export type { Image };
 
@@ -134,106 +137,64 @@ export async function takeInstant(options: InstantOptions): Promise<Instant> {
   }
 }
 
-interface Found {
-  /** Tree path → file. */
-  databases: Map<string, string>;
-  remarks: Remark[];
-}
-
-/** Walks once before the moment: which files are databases takes reading, and that must not happen while writers wait. */
-export async function findDatabases(options: InstantOptions, raw: Map<string, string>): Promise<Found> {
-  const { data, configured, known, stop } = options;
-  const databases = new Map<string, string>();
-  const remarks: Remark[] = [];
-  const open = openInThisProcess();
-  const isConfigured = (file: Scanned) => configured?.path === file.path;
-  for (const file of data === undefined ? [] : walk(options, () => {})) {
-    if (file.type !== "file" || raw.has(file.path)) continue;
-    const full = `${data}/${file.path}`;
-    const kind = known(file) ?? (isConfigured(file) || isDatabase(full, file, open) ? "database" : "file");
-    if (kind === "file") continue;
-    const why = isConfigured(file) ? undefined : await whyRaw(full, stop);
-    if (why === undefined) databases.set(file.path, full);
-    else raw.set(file.path, why);
-  }
-  if (configured) databases.set(configured.path, configured.file);
-  return { databases: withoutSecondNames(databases), remarks };
-}
-
-/** A database that has two names in the folder is opened by the first of them only. */
-function withoutSecondNames(databases: Map<string, string>): Map<string, string> {
-  const seen = new Set<string>();
-  const sorted = [...databases].sort(([a], [b]) => comparePaths(a, b));
-  return new Map(sorted.filter(([, full]) => {
-    let key: string;
-    try {
-      const info = Deno.statSync(full);
-      key = `${info.dev}:${info.ino}`;
-    } catch {
-      return true; // said by whoever opens it
-    }
-    return !seen.has(key) && seen.add(key);
-  }));
-}
-
-export function walk({ data, skip }: InstantOptions, remark: (one: Remark) => void): Scanned[] {
-  return scan(data!, {
-    remark,
-    skip: (path, isFolder) =>
-      (!path.includes("/") && (isLinkFolder(path) || (path === "lost+found" && isFolder))) || skip(path, isFolder),
-  });
-}
-
 /** One try; undefined when it has to be done again, since a database appeared that was not held. */
 async function tryInstant(
   options: InstantOptions,
-  { databases, remarks: early }: Found,
+  { databases, paths }: Found,
   raw: Map<string, string>,
   mayRepeat: boolean,
 ): Promise<Instant | undefined> {
   const { data, held, stop, report, waitMs } = options;
-  const remarks = [...early];
+  const remarks: Remark[] = [];
   const files = [...databases.values()].sort(comparePaths);
   const barrier = await Barrier.open(files, { waitMs, stop, report, held });
-  const links = data === undefined ? undefined : LinkFolder.create(data, options.random);
+  let links: LinkFolder | undefined;
   let pins: Pins | undefined;
   try {
+    links = data === undefined ? undefined : LinkFolder.create(data, options.random);
     pins = await Pins.open(files.filter((file) => !barrier.unreadable.has(file)));
     for (const [path, file] of databases) {
       const why = barrier.unreadable.get(file) ?? pins.failed.get(file);
       if (why === undefined) continue;
       refuseConfigured(options, path, why);
-      raw.set(path, `it does not open (${why})`);
+      if (statOrNone(file)) raw.set(path, `it does not open (${why})`);
       databases.delete(path);
     }
     await barrier.hold();
-    let walked: Walked;
+    let walked: Captured[];
     let time: Date;
-    let captured: CapturedDatabase[];
+    const captured: CapturedDatabase[] = [];
+    const late: string[] = [];
     try {
       const pinned = await pins.pin();
       time = options.now();
-      captured = [...databases].map(([path, file]) =>
-        capture(options, { path, file, pinned: pinned.get(file)!, isHeld: barrier.isHeld(file), time })
-      );
-      walked = walkInside(options, { databases, inodes: inodesOf(captured), links, remarks });
+      for (const [path, file] of databases) {
+        const one = capture(options, { path, file, pinned: pinned.get(file)!, isHeld: barrier.isHeld(file), time });
+        if (one) captured.push(one);
+        else late.push(path);
+      }
+      for (const path of late) databases.delete(path);
+      walked = walkInside(options, { databases, paths, inodes: inodesOf(captured), links, remarks });
     } finally {
       barrier.release();
     }
-    const late = lateDatabases(options, walked.entries, inodesOf(captured), raw);
+    late.push(...lateDatabases(options, walked, captured, raw));
     if (late.length > 0 && mayRepeat) {
       await pins.close();
       barrier[Symbol.dispose]();
       links?.[Symbol.dispose]();
       return undefined;
     }
-    for (const path of late) raw.set(path, "it was made while the snapshot began");
-    for (const [path, why] of raw) remarks.push(rawRemark(path, why));
+    for (const path of late) {
+      refuseConfigured(options, path, "its file was removed or replaced meanwhile");
+      raw.set(path, "it was made while the snapshot began");
+    }
+    for (const { path } of walked) if (raw.has(path)) remarks.push(rawRemark(path, raw.get(path)!));
     for (const { path, file } of captured) {
       const why = barrier.unheld.get(file);
       if (why !== undefined) remarks.push({ path, what: "unheld", message: `its writers were not stopped: ${why}` });
     }
-    const entries = finishEntries(walked.entries, databases);
+    const entries = finishEntries(walked, captured, (remark) => remarks.push(remark));
     return new Instant(time, entries, captured, remarks, { pins, barrier, links });
   } catch (error) {
     await pins?.close();
@@ -253,13 +214,15 @@ function refuseConfigured({ configured }: InstantOptions, path: string, why: str
   });
 }
 
+/** One database at the moment; undefined when its path leads to another file than the one that is pinned, or nowhere. */
 function capture(
   options: InstantOptions,
   { path, file, pinned, isHeld, time }: { path: string; file: string; pinned: Pinned; isHeld: boolean; time: Date },
-): CapturedDatabase {
+): CapturedDatabase | undefined {
   const stamp = stampOf(file);
   const known = options.knownStamp(path);
-  const info = Deno.statSync(file);
+  const info = statOrNone(file);
+  if (info?.dev !== pinned.device || (info.ino ?? 0) !== pinned.inode) return undefined;
   return {
     path,
     file,
@@ -267,89 +230,12 @@ function capture(
     isUnchanged: known !== undefined && known === stamp,
     stamp: stamp !== undefined && isSettled(file, time.getTime()) ? stamp : undefined,
     pinned,
-    source: inspectPinned(pinned, { isHeld }),
+    // What cannot be told apart from other files is read by SQLite alone.
+    source: whichFile(info).identity === undefined ? undefined : inspectPinned(pinned, { isHeld }),
     scanned: describe(path, file, info)!,
   };
 }
 
-interface Walked {
-  entries: Captured[];
-}
-
 function inodesOf(databases: readonly CapturedDatabase[]): ReadonlySet<string> {
-  return new Set(databases.map(({ scanned }) => `${scanned.device}:${scanned.inode}`));
-}
-
-/** While the writers wait: every path as it is now, and a link to each file that the parent does not have as it is. */
-function walkInside(
-  options: InstantOptions,
-  { databases, inodes, links, remarks }: {
-    databases: ReadonlyMap<string, string>;
-    inodes: ReadonlySet<string>;
-    links?: LinkFolder;
-    remarks: Remark[];
-  },
-): Walked {
-  const { data, known } = options;
-  if (data === undefined) return { entries: [] };
-  const companions = new Set([...databases.keys()].flatMap((path) => companionEndings.map((end) => path + end)));
-  const linked = new Map<string, string>(); // inode → link
-  const entries: Captured[] = [];
-  for (const scanned of walk(options, (remark) => remarks.push(remark))) {
-    if (companions.has(scanned.path)) continue;
-    const full = `${data}/${scanned.path}`;
-    const isKnown = known(scanned) !== undefined;
-    const entry: Captured = { ...scanned, from: full, isKnown };
-    entries.push(entry);
-    const inode = `${scanned.device}:${scanned.inode}`;
-    if (scanned.type !== "file" || isKnown || inodes.has(inode)) continue;
-    const before = linked.get(inode);
-    if (before !== undefined) {
-      entry.from = before;
-      continue;
-    }
-    try {
-      const link = links?.add(full);
-      if (link === undefined) remarks.push(inPlace(scanned.path));
-      else linked.set(inode, entry.from = link);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-      entries.pop();
-      remarks.push({ path: scanned.path, what: "vanished", message: "it vanished while the snapshot began" });
-    }
-  }
-  return { entries };
-}
-
-function inPlace(path: string): Remark {
-  return { path, what: "in place", message: "it could not be linked, and was read in its place a little later" };
-}
-
-/** Databases that were not there, or were none, before the moment. */
-function lateDatabases(
-  { data, known }: InstantOptions,
-  entries: readonly Captured[],
-  inodes: ReadonlySet<string>,
-  raw: ReadonlyMap<string, string>,
-): string[] {
-  if (data === undefined) return [];
-  const open = openInThisProcess();
-  return entries.filter((entry) =>
-    entry.type === "file" && !inodes.has(`${entry.device}:${entry.inode}`) && !raw.has(entry.path) &&
-    known(entry) === undefined && isDatabase(entry.from, entry, open)
-  ).map(({ path }) => path);
-}
-
-/** Sorted, second names of a file noted, and databases left to themselves. */
-function finishEntries(entries: Captured[], databases: ReadonlyMap<string, string>): Captured[] {
-  entries.sort((a, b) => comparePaths(a.path, b.path));
-  const first = new Map<string, string>();
-  for (const entry of entries) {
-    if (entry.type !== "file" || entry.names < 2) continue;
-    const inode = `${entry.device}:${entry.inode}`;
-    const path = first.get(inode);
-    if (path === undefined) first.set(inode, entry.path);
-    else entry.sameAs = path;
-  }
-  return entries.filter((entry) => entry.sameAs !== undefined || !databases.has(entry.path));
+  return new Set(databases.map(({ scanned }) => scanned.identity).filter((identity) => identity !== undefined));
 }

@@ -36,7 +36,7 @@ export class LinkFolder implements Disposable {
    * Another name for a file.
    *
    * @returns Its path; undefined when it cannot be linked (another owner's, another file system) and has to be read in place.
-   * @throws {Deno.errors.NotFound} when the file is gone.
+   * @throws {Deno.errors.NotFound} when the file is gone; {AmberError} DATA_CHANGING when the folder of links is.
    */
   add(file: string): string | undefined {
     const link = `${this.folder.path}/${this.#count++}`;
@@ -44,6 +44,7 @@ export class LinkFolder implements Disposable {
       Deno.linkSync(file, link);
       return link;
     } catch (error) {
+      if (error instanceof Deno.errors.NotFound && !this.folder.isThere()) throw vanishedLink(file);
       if (error instanceof Deno.errors.NotFound) throw error;
       if (isRefused(error)) return undefined;
       throw error;

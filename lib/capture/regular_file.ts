@@ -1,9 +1,11 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { whichFile } from "./scan.ts";
 
 /** A file that is open for reading: a regular one, no link followed, nothing waited for. */
 export interface RegularFile extends Disposable {
   size: number;
   mtimeMs: number;
+  /** As a scan tells it. */
   inode: number;
   /** Fills the buffer from a position, as far as the file reaches; gives how many bytes. */
   read(buffer: Uint8Array, from: number): number;
@@ -27,8 +29,8 @@ export function openRegular(path: string): RegularFile | undefined {
     throw error;
   }
   const look = () => {
-    const { size, mtimeMs, ino } = fstatSync(descriptor);
-    return { size, mtimeMs: Math.floor(mtimeMs), inode: ino };
+    const { size, mtimeMs, dev, ino } = fstatSync(descriptor);
+    return { size, mtimeMs: Math.floor(mtimeMs) || 0, inode: whichFile({ dev, ino }).inode };
   };
   if (!fstatSync(descriptor).isFile()) {
     closeSync(descriptor);

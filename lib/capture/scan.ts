@@ -13,7 +13,10 @@ export interface Scanned {
   /** Bytes; of a file. */
   size: number;
   device: number;
+  /** Tells whether it is the same file as before: equal for equal files, seldom for others. 0: unknown. */
   inode: number;
+  /** Device and inode, which no two files share; absent where an inode's number is larger than can be told apart. */
+  identity?: string;
   /** How many names it has. */
   names: number;
   /** Where a link leads, as it stands there. */
@@ -53,9 +56,15 @@ export function scan(root: string, options: ScanOptions): Scanned[] {
   return found;
 }
 
+/** Each name once: two that are not UTF-8 may look the same, and some file systems show one twice when it is replaced. */
 function namesIn(folder: string, prefix: string, { remark }: ScanOptions): string[] {
   try {
-    return Array.from(Deno.readDirSync(folder), ({ name }) => name);
+    const names = new Set<string>();
+    for (const { name } of Deno.readDirSync(folder)) {
+      if (names.has(name) && name.includes("\uFFFD")) remark(strangeName(prefix + name));
+      names.add(name);
+    }
+    return [...names];
   } catch (error) {
     // It was there a moment ago: it is gone, or something else took its place.
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
@@ -71,11 +80,20 @@ function lookAt(full: string, path: string, name: string, { remark }: ScanOption
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       // Bytes that are no UTF-8 come as U+FFFD, and that name leads nowhere.
-      if (name.includes("\uFFFD")) remark({ path, what: "name", message: "its name is not UTF-8: left out" });
+      if (name.includes("\uFFFD")) remark(strangeName(path));
       return undefined;
     }
     remark({ path, what: "unreadable", message: `it cannot be looked at: ${textOf(error)}` });
     return undefined;
+  }
+}
+
+/** One path as it is now; undefined when nothing stands there, or nothing that is kept. */
+export function lookAgain(root: string, path: string): Scanned | undefined {
+  try {
+    return describe(path, `${root}/${path}`, Deno.lstatSync(`${root}/${path}`));
+  } catch {
+    return undefined; // gone, or closed to us
   }
 }
 
@@ -97,13 +115,28 @@ export function describe(path: string, full: string, info: Deno.FileInfo): Scann
     mode: (info.mode ?? (type === "folder" ? 0o755 : 0o644)) & 0o7777,
     uid: info.uid ?? 0,
     gid: info.gid ?? 0,
-    mtimeMs: info.mtime?.getTime() ?? 0,
+    mtimeMs: info.mtime?.getTime() || 0, // some file systems keep times that no Date can hold
     size: type === "file" ? info.size : 0,
     device: info.dev,
-    inode: info.ino ?? 0,
+    ...whichFile(info),
     names: info.nlink ?? 1,
     ...(target === undefined ? {} : { target }),
   };
+}
+
+/**
+ * Which file it is. Overlay and network file systems give numbers of up to 64 bits; from 2^53 on they come rounded, and a
+ * thousand files look like one: good enough to tell that nothing has changed, not to tell that two are the same.
+ */
+export function whichFile({ dev, ino }: Pick<Deno.FileInfo, "dev" | "ino">): Pick<Scanned, "inode" | "identity"> {
+  const inode = ino ?? 0;
+  return Number.isSafeInteger(inode)
+    ? { inode, ...(inode === 0 ? {} : { identity: `${dev}:${inode}` }) }
+    : { inode: Math.floor(inode / 2048) };
+}
+
+function strangeName(path: string): Remark {
+  return { path, what: "name", message: "its name is not UTF-8: left out" };
 }
 
 function textOf(error: unknown): string {

@@ -61,7 +61,8 @@ export class Packer {
 
   /** Takes a block; its bytes are copied. Call `room()` now and then: it waits while too much is under way. */
   add(bytes: Uint8Array, hash: Uint8Array): PendingRun & { at: Place } {
-    if (this.#used > 0 && this.#used + bytes.length > frameTarget) this.#closeFrame();
+    const isFull = this.#used + bytes.length > frameTarget || this.#sizes.length === packBlocks;
+    if (this.#used > 0 && isFull) this.#closeFrame();
     this.#frame.set(bytes, this.#used);
     this.#used += bytes.length;
     const index = this.#sizes.length;

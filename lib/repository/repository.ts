@@ -175,8 +175,9 @@ export class Repository {
   async commit(bytes: Uint8Array, time: string): Promise<Snapshot> {
     const hash = createHash("sha256").update(bytes).digest("hex");
     const name = nameOf(time, hash);
+    const snapshot = decodeSnapshot(name, bytes); // what nobody could read must not be written
     await this.store.put(`snapshots/${name}.json`, bytes);
-    return decodeSnapshot(name, bytes);
+    return snapshot;
   }
 
   /** Takes a snapshot file back: for a run's own partial ones, and a commit that came too late. */

@@ -1,7 +1,8 @@
+import { hashSize } from "../repository/pack.ts";
 import type { PendingRun, Place } from "../repository/packer.ts";
 import type { SnapshotReader } from "../repository/reader.ts";
 import type { Run } from "../repository/snapshot_file.ts";
-import type { Entry, FileEntry } from "../repository/tree.ts";
+import { type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts";
 
 /**
  * What the parent of a snapshot has stored already: its paths, asked for in order, and its contents, wherever they lie
@@ -10,6 +11,7 @@ import type { Entry, FileEntry } from "../repository/tree.ts";
 export class KnownContent {
   readonly #places = new Map<number, Place>();
   readonly #contents = new Map<string, PendingRun[]>();
+  readonly #sizes = new Set<number>(); // of files of more than one block
   #isIndexed = false;
   #entries?: AsyncGenerator<Entry>;
   #next?: Entry;
@@ -42,7 +44,12 @@ export class KnownContent {
 
   /** Whether all of it is still in the store. */
   isWhole(runs: readonly Run[]): boolean {
-    return !runs.some((run) => this.options.without.has(run.pack));
+    return runs.every((run) => this.hasPack(run.pack));
+  }
+
+  /** Whether a pack of the parent is still in the store, as far as is known. */
+  hasPack(number: number): boolean {
+    return !this.options.without.has(number);
   }
 
   /** Where a whole content lies, when any file of the parent or of this run has it. */
@@ -51,9 +58,16 @@ export class KnownContent {
     return this.#contents.get(keyOf(sha256));
   }
 
+  /** Whether a file of more than one block and of this size is known: only then it pays to hash one before storing it. */
+  async hasSize(size: number): Promise<boolean> {
+    if (!this.#isIndexed) await this.#index();
+    return this.#sizes.has(size);
+  }
+
   /** Notes where this run has stored a content. */
-  add(sha256: string, runs: PendingRun[]): void {
+  add(sha256: string, size: number, runs: PendingRun[]): void {
     this.#contents.set(keyOf(sha256), runs);
+    if (size > fileBlockSize) this.#sizes.add(size);
   }
 
   /** One walk through the parent's tree, made when a path is new or changed: it may be an old one's content. */
@@ -63,7 +77,7 @@ export class KnownContent {
     for await (const entry of this.reader.entries()) {
       // A database moves by its pages; its runs can be long.
       if (entry.type !== "file" || entry.sha256 === undefined || entry.database || !this.#canRely(entry)) continue;
-      if (!this.#contents.has(keyOf(entry.sha256))) this.#contents.set(keyOf(entry.sha256), this.pending(entry.runs));
+      if (!this.#contents.has(keyOf(entry.sha256))) this.add(entry.sha256, entry.size, this.pending(entry.runs));
     }
   }
 
@@ -82,9 +96,9 @@ export class KnownContent {
   }
 }
 
-/** 96 bits of the hash, as the shortest string: with 100,000 files the memory of this map counts. */
+/** As much of the hash as blocks are told apart by: with 100,000 files the memory of this map counts. */
 function keyOf(sha256: string): string {
-  return sha256.slice(0, 24);
+  return sha256.slice(0, hashSize * 2);
 }
 
 /** Whether a file is what it was by size, time and inode, and was old enough then for that to mean something. */
@@ -93,8 +107,12 @@ export function isUnchanged(
   now: { size: number; mtimeMs: number; inode: number },
   parentTimeMs: number,
 ): boolean {
-  // Written within the clock's grain of the snapshot itself, it could have been written again without looking different.
-  const isSettled = parent.mtimeMs < parentTimeMs - 2_000;
-  return parent.sha256 !== undefined && isSettled && parent.inode !== 0 && parent.inode === now.inode &&
+  return parent.sha256 !== undefined && isSettledFile(parent, parentTimeMs) && parent.inode !== 0 &&
+    parent.inode === now.inode &&
     parent.size === now.size && parent.mtimeMs === now.mtimeMs;
+}
+
+/** Written within the clock's grain of the snapshot itself, it could have been written again without looking different. */
+export function isSettledFile({ mtimeMs }: Pick<FileEntry, "mtimeMs">, snapshotMs: number): boolean {
+  return mtimeMs < snapshotMs - 2_000;
 }

@@ -1,34 +1,32 @@
+import { AmberError } from "../errors.ts";
 import { openAttributes } from "../capture/attributes.ts";
-import { HeldFolder, removeStale } from "../capture/held_folder.ts";
-import {
-  type CapturedDatabase,
-  findDatabases,
-  type Image,
-  type Instant,
-  type InstantOptions,
-  takeInstant,
-  walk,
-} from "../capture/instant.ts";
+import { Copies } from "../capture/database_copies.ts";
+import { findDatabases } from "../capture/find_databases.ts";
+import { type Instant, type InstantOptions, takeInstant } from "../capture/instant.ts";
 import { openRegular } from "../capture/regular_file.ts";
 import type { Scanned } from "../capture/scan.ts";
+import { walk } from "../capture/walk_data.ts";
 import { Packer } from "../repository/packer.ts";
 import { packName } from "../repository/pack.ts";
+import { forget } from "../repository/prune.ts";
 import type { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import type { Repository } from "../repository/repository.ts";
 import {
-  type DatabaseFacts,
   encodeSnapshot,
   type PackRef,
+  readName,
   type Remark,
   type Snapshot,
   type SnapshotFacts,
 } from "../repository/snapshot_file.ts";
 import { copyForward } from "./copy_forward.ts";
+import { FactsReader } from "./database_facts.ts";
 import { KnownContent } from "./known_content.ts";
-import { Partials } from "./partial.ts";
+import { Partials, StartOver } from "./partial.ts";
 import { readParentIndex } from "./parent_index.ts";
-import type { Places, SnapshotOptions } from "./snapshot.ts";
+import type { SnapshotOptions } from "./snapshot.ts";
+import type { Places } from "./snapshot_places.ts";
 import { storeEntries } from "./store_entries.ts";
 import { packsInUse, type StoredEntry, storeTree } from "./stored_tree.ts";
 
@@ -42,23 +40,21 @@ export interface Attempt {
   parent?: Snapshot;
   seenMs: number;
   pool: BlockPool;
-  /** Hashes of packs that were found to be missing; an attempt adds to them. */
+  /** Hashes of packs that were found to be missing or damaged; an attempt adds to them. */
   missing: Set<string>;
+  /** Names of the partial snapshots that this run has written. */
+  ours: Set<string>;
 }
-
-/** A run that began so long before its commit may rely on packs that prune has taken meanwhile. */
-const staleMs = 12 * 3_600_000;
 
 /** Remarks of one kind that are kept; more are counted. */
 const remarkLimit = 1_000;
 
-const copyPrefix = "copy-";
-
 /**
- * Stores one instant and commits it. `again` says why it has to be done once more: packs that it relied on are gone, or
- * it took so long that they may be.
+ * Stores one instant and commits it.
+ *
+ * @throws {StartOver} when it has to be done once more; OBJECT_MISSING, OBJECT_DAMAGED when the parent cannot be read.
  */
-export async function runSnapshot(attempt: Attempt): Promise<{ snapshot: Snapshot } | { again: string }> {
+export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
   const { options, repository, parent, pool, missing, random, places } = attempt;
   const started = performance.now();
   const reader = parent && new SnapshotReader(repository.store, parent, pool);
@@ -67,7 +63,10 @@ export async function runSnapshot(attempt: Attempt): Promise<{ snapshot: Snapsho
   await using instant = await takeInstant(await instantOptions(attempt, known, excluded));
   const packer = new Packer(repository.store, pool, { firstNumber: nextNumber(parent), random });
   await using facts = new FactsReader(instant, parent);
-  const remarks = [...instant.remarks, ...attributeRemarks(instant, places)];
+  using copies = new Copies(places.scratch, random, instant);
+  await copies.make((database) => facts.begin(database));
+  facts.beginAll();
+  const remarks = [...instant.remarks, ...copies.remarks, ...attributeRemarks(instant, places)];
   const description = {
     data: options.data,
     by: options.by,
@@ -84,10 +83,10 @@ export async function runSnapshot(attempt: Attempt): Promise<{ snapshot: Snapsho
     time,
     facts: { ...description, files: 0, folders: 0, bytes: 0, databases: [], remarks: [], durationMs: 0 },
     everyBytes: options.partialBytes ?? 64 << 20,
+    seenMs: attempt.seenMs,
+    ours: attempt.ours,
     now: () => performance.now(),
   });
-  using copies = new Copies(places.scratch, random, instant);
-  await copies.make();
   const entries = await storeEntries({
     instant,
     imageOf: (database) => copies.imageOf(database),
@@ -101,11 +100,11 @@ export async function runSnapshot(attempt: Attempt): Promise<{ snapshot: Snapsho
     stop: options.stop,
     read: progressOf(options, instant),
   });
-  await copyForward(entries, known, packer);
-  const tree = await storeTree(entries, known, packer);
+  const leaving = await copyForward(entries, known, packer);
+  const tree = await storeTree(entries, known, packer, leaving);
   await packer.flush();
   const packs = packsInUse(entries, tree, [...parent?.packs ?? [], ...packer.packs]);
-  if (await noteMissing(repository, packs, missing)) return { again: "packs that it relied on are gone" };
+  if (await noteMissing(repository, packs, missing)) throw new StartOver("packs that it relied on are gone");
   const databases = await facts.all();
   const bytes = encodeSnapshot({
     kind: options.kind ?? "ordinary",
@@ -123,15 +122,32 @@ export async function runSnapshot(attempt: Attempt): Promise<{ snapshot: Snapsho
     },
   });
   options.stop.throwIfAborted();
+  await partials.refuseLate();
   // The snapshot file goes last: until it exists nothing refers to the packs, so a crash here costs space and nothing else.
   const snapshot = await repository.commit(bytes, time);
-  const namedMs = await partials.writtenAt() ?? attempt.seenMs;
-  if (await committedAt(repository, snapshot) - namedMs > staleMs) {
-    await repository.withdraw(snapshot.name);
-    return { again: "it was interrupted for hours" };
+  await partials.accept(snapshot.name);
+  try {
+    await partials.end();
+    await forgetPartials(repository, parent);
+  } catch (error) {
+    // The snapshot exists; what is left over goes with the next one, or when prune is run.
+    if (!(error instanceof AmberError)) throw error;
+    options.report({ type: "note", message: error.message });
   }
-  await partials.end();
-  return { snapshot };
+  return snapshot;
+}
+
+/**
+ * The traces of killed runs that this one went on with have done their work. Forgotten, not withdrawn: should one of those
+ * runs still be under way, its packs stay for a day more.
+ */
+async function forgetPartials(repository: Repository, parent: Snapshot | undefined): Promise<void> {
+  const names = new Map((await repository.names()).map((name) => [readName(name)!.hash, name]));
+  for (let one = parent; one?.kind === "partial";) {
+    await forget(repository.store, [one.name]);
+    const before = one.parent && names.get(one.parent);
+    one = before === undefined ? undefined : await repository.read(before);
+  }
 }
 
 function nextNumber(parent: Snapshot | undefined): number {
@@ -171,21 +187,16 @@ async function instantOptions(
   };
 }
 
-/** Takes note of packs that the store does not have. Gives whether there are any. */
+/** Takes note of packs that the store does not have, or not as they were. Gives whether there are any. */
 async function noteMissing(
   repository: Repository,
   packs: readonly PackRef[],
   missing: Set<string>,
 ): Promise<boolean> {
-  const there = new Set((await repository.store.list("packs/")).map(({ name }) => name));
-  const gone = packs.filter(({ hash }) => !there.has(packName(hash)));
+  const sizes = new Map((await repository.store.list("packs/")).map(({ name, size }) => [name, size]));
+  const gone = packs.filter(({ hash, size }) => sizes.get(packName(hash)) !== size);
   for (const { hash } of gone) missing.add(hash);
   return gone.length > 0;
-}
-
-async function committedAt(repository: Repository, { name }: Snapshot): Promise<number> {
-  const objects = await repository.store.list("snapshots/");
-  return objects.find((object) => object.name === `snapshots/${name}.json`)?.timeMs ?? 0;
 }
 
 function countsOf(entries: readonly StoredEntry[]): Pick<SnapshotFacts, "files" | "folders" | "bytes"> {
@@ -224,71 +235,6 @@ function shorten(remarks: readonly Remark[]): Remark[] {
       ? all
       : [...all.slice(0, remarkLimit), { path: "", what, message: `and ${all.length - remarkLimit} more` }]
   );
-}
-
-/** Copies of databases whose writers wait while they are read: made first, so that they wait as short as possible. */
-class Copies implements Disposable {
-  readonly #images = new Map<CapturedDatabase, Image>();
-  #folder?: HeldFolder;
-
-  constructor(
-    private readonly scratch: string,
-    private readonly random: (size: number) => Uint8Array,
-    private readonly instant: Instant,
-  ) {}
-
-  async make(): Promise<void> {
-    removeStale(this.scratch, copyPrefix);
-    for (const [i, database] of this.instant.databases.entries()) {
-      if (database.isUnchanged) await this.instant.letGo(database);
-      else if (!this.instant.isReadInPlace(database)) {
-        Deno.mkdirSync(this.scratch, { recursive: true, mode: 0o700 });
-        this.#folder ??= HeldFolder.create(this.scratch, copyPrefix, this.random);
-        this.#images.set(database, await this.instant.image(database, `${this.#folder.path}/${i}.db`));
-      }
-    }
-  }
-
-  async imageOf(database: CapturedDatabase): Promise<Image> {
-    return this.#images.get(database) ?? await this.instant.image(database, "");
-  }
-
-  [Symbol.dispose](): void {
-    for (const image of this.#images.values()) image.close();
-    this.#folder?.[Symbol.dispose]();
-  }
-}
-
-/** Rows and migrations of each database, counted while its pages are read. */
-class FactsReader implements AsyncDisposable {
-  readonly #reading: Promise<DatabaseFacts>[];
-
-  constructor(instant: Instant, parent: Snapshot | undefined) {
-    this.#reading = instant.databases.map(async (database) => {
-      const before = parent?.facts.databases.find(({ path }) => path === database.path);
-      const { path, configured, stamp, pinned: { pageSize, pages, journal } } = database;
-      const { rows, migrations } = database.isUnchanged && before ? before : await instant.facts(database);
-      return {
-        path,
-        configured,
-        pageSize,
-        pages,
-        journal,
-        rows,
-        ...(migrations ? { migrations } : {}),
-        ...(stamp === undefined ? {} : { stamp }),
-      };
-    });
-    for (const one of this.#reading) one.catch(() => {}); // heard by all()
-  }
-
-  async all(): Promise<DatabaseFacts[]> {
-    return await Promise.all(this.#reading);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#reading);
-  }
 }
 
 /** What is there now, looked at without stopping anybody: for `--plan`. */

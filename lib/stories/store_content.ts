@@ -49,7 +49,7 @@ export async function storeSmall(
   const elsewhere = await to.known.find(sha256);
   if (elsewhere) return done(elsewhere);
   const runs = [bytes.every((byte) => byte === 0) ? { index: 0, count: 1 } : to.packer.add(bytes, digest)];
-  to.known.add(sha256, runs);
+  to.known.add(sha256, bytes.length, runs);
   await to.packer.room();
   return done(runs);
 }
@@ -107,6 +107,18 @@ export async function storeBlocks(
   }
   while (waiting.length > 0) await take();
   return { runs, sha256: whole.digest("hex"), size };
+}
+
+/** The hash of a content, as storing it would give. */
+export async function hashContent(content: Content, { stop }: Pick<ContentStore, "stop">): Promise<string> {
+  const whole = createHash("sha256");
+  const bytes = new Uint8Array(bufferSize);
+  for (let count; (count = content.read(bytes)) > 0;) {
+    whole.update(bytes.subarray(0, count));
+    await new Promise<void>((resolve) => setImmediate(resolve)); // lets a signal in
+    stop.throwIfAborted();
+  }
+  return whole.digest("hex");
 }
 
 function isHole(hashes: Uint8Array, at: number): boolean {

@@ -4,7 +4,14 @@ import type { openRegular, RegularFile } from "../capture/regular_file.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { comparePaths, type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts";
 import { isUnchanged } from "./known_content.ts";
-import { type Content, type ContentStore, storeBlocks, type StoredContent, storeSmall } from "./store_content.ts";
+import {
+  type Content,
+  type ContentStore,
+  hashContent,
+  storeBlocks,
+  type StoredContent,
+  storeSmall,
+} from "./store_content.ts";
 import type { StoredEntry, StoredFile } from "./stored_tree.ts";
 
 export interface EntryStore extends ContentStore {
@@ -25,18 +32,19 @@ const attempts = 3;
 /** Stores every path of the instant, in order. What could not be stored is remarked and left out. */
 export async function storeEntries(to: EntryStore): Promise<StoredEntry[]> {
   const entries: StoredEntry[] = [];
-  const missing = new Set<string>();
+  const inodes = new Map<string, number>(); // of files that may have more names
   for (const item of inOrder(to.instant)) {
     to.stop.throwIfAborted();
     const parent = await to.known.at(item.path);
     const begun = (file: StoredFile) => to.trace(entries, file);
     const entry = "file" in item
       ? await storeDatabase(item, parent, to, begun)
-      : item.sameAs !== undefined
-      ? missing.has(item.sameAs) ? undefined : { ...commonOf(item), type: "hardlink" as const, target: item.sameAs }
+      // Read in its place, the first name may have led to another file by then.
+      : item.sameAs !== undefined && inodes.get(item.sameAs) === item.inode
+      ? { ...commonOf(item), type: "hardlink" as const, target: item.sameAs }
       : await storePath(item, parent, to, begun);
     if (entry) entries.push(entry);
-    else missing.add(item.path);
+    if (entry?.type === "file" && ("file" in item || item.names > 1)) inodes.set(item.path, entry.inode);
     await to.trace(entries);
   }
   return entries;
@@ -92,6 +100,8 @@ async function storeFile(
         ...to,
         begun: (runs) => begun({ ...head, size, runs }),
       });
+      const isLater = isLinked(item) && (size !== item.size || mtimeMs !== item.mtimeMs);
+      if (isLater && attempt === 1) to.remark(writtenLater(item));
       const after = file.look();
       const stoodStill = content.size === size && after.size === size && after.mtimeMs === mtimeMs;
       stored = { ...content, mtimeMs, inode, stoodStill };
@@ -121,25 +131,52 @@ async function storeFile(
   }
 }
 
+/** Whether its bytes are held by a hard link of ours. */
+function isLinked({ from }: Captured): boolean {
+  return /\/\.amber-[0-9a-f]{16}\/\d+$/.test(from);
+}
+
+/** A link holds the file, not its bytes: what programs write into it goes on. */
+function writtenLater({ path }: Captured): Remark {
+  return { path, what: "in place", message: "it was written to after the moment of the snapshot, and was read later" };
+}
+
 async function readFile(
   file: RegularFile,
   parent: FileEntry | undefined,
   to: EntryStore & { begun: (runs: StoredContent["runs"]) => Promise<void> },
 ): Promise<StoredContent> {
-  if (file.size <= fileBlockSize) {
-    const bytes = new Uint8Array(file.size);
+  const { size } = file;
+  if (size <= fileBlockSize) {
+    const bytes = new Uint8Array(size);
     return await storeSmall(bytes.subarray(0, file.read(bytes, 0)), parent, to);
   }
-  return await storeBlocks(contentOf(file), parent, to);
+  // Copied or moved it costs nothing, but that shows only when all of it has been read: done where it is likely.
+  if (parent?.size !== size && await to.known.hasSize(size)) {
+    const sha256 = await hashContent(contentOf(file), to);
+    const runs = await to.known.find(sha256);
+    if (runs) {
+      to.read(size);
+      return { runs, sha256, size };
+    }
+  }
+  const stored = await storeBlocks(contentOf(file), parent, to);
+  to.known.add(stored.sha256, stored.size, stored.runs);
+  return stored;
 }
 
+/** No more than it had when it was opened: one that grows while it is read would never end. */
 function contentOf(file: RegularFile): Content {
   let from = 0;
+  let isAtEnd = false;
   return {
     blockSize: fileBlockSize,
     read: (buffer) => {
-      const count = file.read(buffer, from);
+      if (isAtEnd) return 0;
+      const wanted = Math.min(buffer.length, file.size - from);
+      const count = file.read(buffer.subarray(0, wanted), from);
       from += count;
+      isAtEnd = count < buffer.length; // nothing follows a block that is not whole
       return count;
     },
   };
@@ -149,7 +186,7 @@ function contentOf(file: RegularFile): Content {
 function unreadable(item: Captured, error: unknown): Remark | undefined {
   if (error instanceof Deno.errors.NotFound) {
     // A link of ours cannot vanish by the app's doing.
-    if (/\/\.amber-[0-9a-f]{16}\/\d+$/.test(item.from)) throw vanishedLink(item.path);
+    if (isLinked(item)) throw vanishedLink(item.path);
     return { path: item.path, what: "vanished", message: "it vanished before it was read" };
   }
   const code = (error as { code?: string }).code;

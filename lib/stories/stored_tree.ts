@@ -20,9 +20,16 @@ export function settled(entry: StoredEntry): Entry {
 /**
  * Stores a tree: its blocks that the parent's tree has already cost nothing. Settles the packer first; what was added may
  * still be on its way to the store afterwards.
+ *
+ * @param leaving Numbers of the parent's packs that are not to be relied on any more.
  */
-export async function storeTree(entries: Iterable<StoredEntry>, known: KnownContent, packer: Packer): Promise<Run[]> {
-  const old = await blocksOf(known);
+export async function storeTree(
+  entries: Iterable<StoredEntry>,
+  known: KnownContent,
+  packer: Packer,
+  leaving: ReadonlySet<number> = new Set(),
+): Promise<Run[]> {
+  const old = await blocksOf(known, leaving);
   await packer.settle();
   function* lines() {
     for (const entry of entries) yield* entryLines(settled(entry));
@@ -39,7 +46,7 @@ export async function storeTree(entries: Iterable<StoredEntry>, known: KnownCont
 }
 
 /** The blocks of the parent's tree by their hash. */
-async function blocksOf(known: KnownContent): Promise<Map<string, PendingRun>> {
+async function blocksOf(known: KnownContent, leaving: ReadonlySet<number>): Promise<Map<string, PendingRun>> {
   const found = new Map<string, PendingRun>();
   if (!known.reader) return found;
   const { tree } = known.reader.snapshot.facts;
@@ -48,6 +55,7 @@ async function blocksOf(known: KnownContent): Promise<Map<string, PendingRun>> {
   let at = 0;
   for (const { count, pack, index } of tree) {
     for (let i = 0; i < count; i++, at += hashSize) {
+      if (leaving.has(pack)) continue;
       found.set(keyOf(hashes, at), known.pending([{ count: 1, pack, index: index + i }])[0]!);
     }
   }

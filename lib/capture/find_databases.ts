@@ -1,0 +1,72 @@
+import { comparePaths } from "../repository/tree.ts";
+import { hasLog, isDatabase, openInThisProcess, whyRaw } from "./databases.ts";
+import type { Captured, CapturedDatabase, InstantOptions } from "./instant.ts";
+import { type Scanned, whichFile } from "./scan.ts";
+import { walk } from "./walk_data.ts";
+
+/** What a look before the moment found. */
+export interface Found {
+  /** Tree path → file. */
+  databases: Map<string, string>;
+  /** Every path in the data folder. */
+  paths: string[];
+}
+
+/** Walks once before the moment: which files are databases takes reading, and that must not happen while writers wait. */
+export async function findDatabases(options: InstantOptions, raw: Map<string, string>): Promise<Found> {
+  const { data, configured, known, stop } = options;
+  const databases = new Map<string, string>();
+  const open = openInThisProcess();
+  const isConfigured = (file: Scanned) => configured?.path === file.path;
+  const scanned = data === undefined ? [] : walk(options, () => {});
+  for (const file of scanned) {
+    if (file.type !== "file" || raw.has(file.path)) continue;
+    const full = `${data}/${file.path}`;
+    const kind = known(file) ?? (isConfigured(file) || isDatabase(full, file, open) ? "database" : "file");
+    if (kind === "database") databases.set(file.path, full);
+  }
+  // Only now, right before they are opened; and all at once, since each may be looked at for a second.
+  await Promise.all([...databases].map(async ([path, full]) => {
+    const why = path === configured?.path ? undefined : await whyRaw(full, stop);
+    if (why === undefined) return;
+    databases.delete(path);
+    raw.set(path, why);
+  }));
+  if (configured) databases.set(configured.path, configured.file);
+  return { databases: withoutSecondNames(databases, configured?.path), paths: scanned.map(({ path }) => path) };
+}
+
+/**
+ * A database that has several names in the folder is opened by one of them: what has not been written into it yet lies
+ * beside the name that its programs use. That is the configured one, else one with a log, else the first.
+ */
+function withoutSecondNames(databases: Map<string, string>, configured: string | undefined): Map<string, string> {
+  const seen = new Set<string>();
+  const rank = new Map([...databases].map(([path, full]) => [path, path === configured ? 0 : hasLog(full) ? 1 : 2]));
+  const sorted = [...databases].sort(([a], [b]) => rank.get(a)! - rank.get(b)! || comparePaths(a, b));
+  return new Map(sorted.filter(([, full]) => {
+    let identity: string | undefined;
+    try {
+      ({ identity } = whichFile(Deno.statSync(full)));
+    } catch {
+      return true; // said by whoever opens it
+    }
+    return identity === undefined || (!seen.has(identity) && seen.add(identity));
+  }));
+}
+
+/** Databases that were not there, or were none, before the moment. */
+export function lateDatabases(
+  { data, known }: InstantOptions,
+  entries: readonly Captured[],
+  databases: readonly CapturedDatabase[],
+  raw: ReadonlyMap<string, string>,
+): string[] {
+  if (data === undefined) return [];
+  const open = openInThisProcess();
+  const captured = new Set(databases.map(({ path, scanned }) => scanned.identity ?? path));
+  return entries.filter((entry) =>
+    entry.type === "file" && !captured.has(entry.identity ?? entry.path) && !raw.has(entry.path) &&
+    known(entry) === undefined && isDatabase(entry.from, entry, open)
+  ).map(({ path }) => path);
+}
