@@ -29,3 +29,9 @@ export class Garbage {
     this.#collect?.({ type: "minor" });
   }
 }
+
+/** Gives a buffer's memory back at once. Nobody may use it any more. */
+export function free({ buffer, byteLength }: Uint8Array): void {
+  // Small ones share their memory with others.
+  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) buffer.transfer(0);
+}

@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import { constants, zstdCompressSync } from "node:zlib";
-import { Garbage } from "../memory.ts";
-import { checkPack, openFrame } from "./pack_check.ts";
+import { free, Garbage } from "../memory.ts";
+import { Decompressor } from "./decompressor.ts";
+import { byteAt, openFrame } from "./frame.ts";
+import { frameTarget } from "./pack.ts";
 import type { Job, JobResult } from "./pool.ts";
 
 // The other end of pool.ts: what costs processor time, off the main thread. A file of its own because
@@ -16,6 +18,8 @@ const settings = {
 };
 const garbage = new Garbage(16 << 20);
 const zeros = new Uint8Array(1 << 20);
+const decompressor = new Decompressor();
+let sink: Uint8Array = new Uint8Array(0); // for frames that are only checked
 
 scope.onmessage = ({ data }: MessageEvent<{ id: number; job: Job }>) => {
   let result: JobResult;
@@ -24,7 +28,7 @@ scope.onmessage = ({ data }: MessageEvent<{ id: number; job: Job }>) => {
   } catch (error) {
     result = { failure: error instanceof Error ? error.message : String(error) };
   }
-  garbage.add(result.bytes ? data.job.bytes.length + result.bytes.length : data.job.bytes.length >> 2);
+  garbage.add(garbageOf(data.job, result));
   const buffers = [result.bytes, result.hashes, result.spare].filter((part) => part !== undefined).map((part) =>
     part.buffer
   );
@@ -40,7 +44,21 @@ function work(job: Job): JobResult {
     case "open":
       return open(job);
     case "check":
-      return { check: checkPack(job.bytes, { ...job, opened: (bytes) => garbage.add(bytes) }) };
+      return check(job);
+  }
+}
+
+/** Bytes that wait to be collected, of buffers, or of what V8 makes of each block that is hashed. */
+function garbageOf(job: Job, { bytes }: JobResult): number {
+  switch (job.kind) {
+    case "compress":
+      return job.bytes.length + (bytes?.length ?? 0);
+    case "hash":
+      return job.bytes.length >> 2;
+    case "open":
+      return job.rawSize >> 2;
+    case "check":
+      return job.frames.reduce((sum, { rawSize }) => sum + rawSize, 0) >> 2;
   }
 }
 
@@ -57,35 +75,32 @@ function hashBlocks(bytes: Uint8Array, blockSize: number): Uint8Array {
   return hashes;
 }
 
-/** One byte of a hash in hex, which costs a third of a hash as bytes: no object for each page. */
-function byteAt(hex: string, index: number): number {
-  return nibble(hex.charCodeAt(index * 2)) << 4 | nibble(hex.charCodeAt(index * 2 + 1));
-}
-
-function nibble(code: number): number {
-  return code < 58 ? code - 48 : code - 87; // 0 to 9, a to f
-}
-
 function isZero(block: Uint8Array): boolean {
   return block[0] === 0 && block[block.length - 1] === 0 &&
     Buffer.compare(block, zeros.subarray(0, block.length)) === 0;
 }
 
-/** Decompresses a frame, never to more than it declares, and checks each block. */
-function open({ bytes, rawSize, sizes, hashes }: Extract<Job, { kind: "open" }>): JobResult {
-  const raw = own(openFrame(bytes, rawSize));
-  if (raw.length !== rawSize) return { failure: `a frame has ${raw.length} bytes instead of ${rawSize}` };
-  let at = 0;
-  for (let i = 0; i < sizes.length; i++) {
-    const digest = hash("sha256", raw.subarray(at, at + sizes[i]!), "hex");
-    for (let k = 0; k < 16; k++) {
-      if (byteAt(digest, k) !== hashes[i * 16 + k]) {
-        return { failure: "a block does not have the content that was stored" };
-      }
+function open(frame: Extract<Job, { kind: "open" }>): JobResult {
+  const bytes = new Uint8Array(frame.rawSize);
+  openFrame(frame, bytes, decompressor);
+  free(frame.bytes);
+  return { bytes };
+}
+
+/** As open, but keeps nothing. */
+function check({ bytes, frames }: Extract<Job, { kind: "check" }>): JobResult {
+  const problems = frames.map(({ from, size, ...frame }) => {
+    if (sink.length < frame.rawSize) sink = new Uint8Array(Math.max(frame.rawSize, frameTarget));
+    const stored = { ...frame, bytes: bytes.subarray(from, from + size) };
+    try {
+      openFrame(stored, sink.subarray(0, frame.rawSize), decompressor);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
     }
-    at += sizes[i]!;
-  }
-  return { bytes: raw };
+  });
+  free(bytes);
+  return { problems };
 }
 
 /** A copy whose memory is not shared with anything, when it is not so already: it will be handed over. */

@@ -1,4 +1,4 @@
-import type { PackCheck } from "./pack_check.ts";
+import type { StoredFrame } from "./frame.ts";
 
 /**
  * Work on bytes that a worker does. The memory handed in is gone for the caller until it comes back as `spare`: it is to be
@@ -10,14 +10,15 @@ export type Job =
   /** The first `size` bytes as a zstd frame. */
   | { kind: "compress"; bytes: Uint8Array; size: number }
   /** What is in a zstd frame, each block checked against its hash. */
-  | { kind: "open"; bytes: Uint8Array; rawSize: number; sizes: Uint32Array; hashes: Uint8Array }
-  /** A whole pack, checked. */
-  | { kind: "check"; bytes: Uint8Array; name: string; tocSize: number };
+  | ({ kind: "open" } & StoredFrame)
+  /** Whether several frames can be opened: where each is in the bytes, and what it should hold. */
+  | { kind: "check"; bytes: Uint8Array; frames: (Omit<StoredFrame, "bytes"> & { from: number; size: number })[] };
 
 export interface JobResult {
   bytes?: Uint8Array;
   hashes?: Uint8Array;
-  check?: PackCheck;
+  /** What is wrong with each frame; undefined: nothing. */
+  problems?: (string | undefined)[];
   /** What was handed in. */
   spare?: Uint8Array;
   /** Why it could not be done: the input is not what it should be. */
