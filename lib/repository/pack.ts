@@ -13,8 +13,12 @@ export const frameTarget = 2 << 20;
 export const packTarget = 16 << 20;
 export const packBlocks = 1 << 16;
 
+/** No pack of this format is larger: bytes, and blocks. A repository is input, and these are read as a whole. */
+export const packLimit = 64 << 20;
+export const packBlockLimit = 1 << 18;
+
 /** Bounds on what a table of contents may claim, before anything is allocated. */
-const limits = { block: 1 << 20, frame: 4 << 20, blocks: 1 << 22 };
+const limits = { block: 1 << 20, frame: 4 << 20, blocks: packBlockLimit };
 
 /** The magic of a skippable frame, which stock zstd passes over (RFC 8878, 3.1.2). */
 const magic = 0x184d2a5a;

@@ -12,7 +12,12 @@ export function sealLine(value: unknown): Uint8Array {
 
 /** What such a file holds; undefined when it is damaged. */
 export function unsealLine(bytes: Uint8Array): unknown {
-  const text = new TextDecoder().decode(bytes);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
   const parts = /^([^\n]*\n)sha256 ([0-9a-f]{64})\n$/.exec(text);
   if (!parts || createHash("sha256").update(parts[1]!).digest("hex") !== parts[2]) return undefined;
   try {

@@ -1,4 +1,5 @@
 import { AmberError } from "../errors.ts";
+import { packBlockLimit, packLimit } from "./pack.ts";
 
 /** Format of everything in a repository that this amber writes: see FORMAT.md. */
 export const formatVersion = 1;
@@ -165,6 +166,7 @@ export function decodeSnapshot(name: string, bytes: Uint8Array): Snapshot {
     });
   const known = readName(name);
   if (!known) throw damaged("its name is none of a snapshot");
+  if (!isModest(bytes)) throw damaged("it is larger than any");
   let value: Record<string, unknown>;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -196,8 +198,19 @@ export function decodeSnapshot(name: string, bytes: Uint8Array): Snapshot {
   };
 }
 
+/** More than any snapshot file has: bytes; and lists, objects and parts of them, which take far more memory when read. */
+const limits = { bytes: 64 << 20, parts: 1 << 22 };
+
+function isModest(bytes: Uint8Array): boolean {
+  if (bytes.length > limits.bytes) return false;
+  if (bytes.length <= limits.parts) return true;
+  let parts = 0;
+  for (const byte of bytes) if (byte === 0x2c || byte === 0x5b || byte === 0x7b) parts++; // , [ {
+  return parts <= limits.parts;
+}
+
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isText = (value: unknown): value is string => typeof value === "string" && value.length < 65_536;
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= 1 << 20;
 const isHash = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -212,6 +225,7 @@ function firstProblem(value: Record<string, unknown>, nameTime: string): string 
   if (format !== formatVersion) return "it has no format";
   if (kind !== "ordinary" && kind !== "safety" && kind !== "partial") return "its kind is unknown";
   if (typeof time !== "string" || !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(time)) return "it has no time";
+  if (Number.isNaN(Date.parse(time))) return "its time is none";
   if (time.slice(0, 19) !== nameTime.slice(0, 19)) return "its time is not that of its name";
   if (parent !== undefined && !isHash(parent)) return "its parent is no hash";
   if (!Array.isArray(packs) || packs.length > 1_000_000) return "it has no list of packs";
@@ -220,7 +234,8 @@ function firstProblem(value: Record<string, unknown>, nameTime: string): string 
     if (!Array.isArray(pack)) return "a pack of its list has no parts";
     const [number, hash, size, tocSize, blocks] = pack;
     if (
-      !isCount(number) || number === 0 || !isHash(hash) || ![size, tocSize, blocks].every(isCount) || tocSize > size
+      !isCount(number) || number === 0 || !isHash(hash) || ![size, tocSize, blocks].every(isCount) ||
+      size > packLimit || tocSize > size || blocks > packBlockLimit
     ) {
       return "a pack of its list is malformed";
     }
@@ -236,7 +251,9 @@ function firstProblem(value: Record<string, unknown>, nameTime: string): string 
   if (![files, folders, bytes, stored, facts.durationMs].every(isCount)) return "its counts are malformed";
   if (!Array.isArray(tags) || !tags.every(isText)) return "its tags are malformed";
   if (before !== undefined && !isText(before)) return "its reason is malformed";
-  if (!Array.isArray(remarks) || !remarks.every((one) => isObject(one) && isText(one.path) && isText(one.message))) {
+  if (
+    !Array.isArray(remarks) || !remarks.every((one) => isObject(one) && [one.path, one.what, one.message].every(isText))
+  ) {
     return "its remarks are malformed";
   }
   if (!isObject(excluded) || !Object.values(excluded).every(isCount)) return "its exclusions are malformed";

@@ -240,7 +240,11 @@ function readEntry(value: Record<string, unknown>): Entry {
   const { p, m, u, g, t, k, to, s, h, i, b, db, r } = value;
   const path = p as string;
   if (!isPath(path)) throw damaged(`it names the path ${JSON.stringify(path.slice(0, 300))}`);
-  if (![m, u, g].every(isCount) || (m as number) > 0o7777 || !Number.isSafeInteger(t)) {
+  const isWithin = (value: unknown, most: number) => isCount(value) && value <= most;
+  if (
+    !isWithin(m, 0o7777) || !isWithin(u, 0xffff_ffff) || !isWithin(g, 0xffff_ffff) ||
+    !Number.isInteger(t) || Math.abs(t as number) > lastMs
+  ) {
     throw damaged(`what it says of "${path}" is malformed`);
   }
   const common = { path, mode: m as number, uid: u as number, gid: g as number, mtimeMs: t as number };
@@ -255,7 +259,7 @@ function readEntry(value: Record<string, unknown>): Entry {
   }
   const blockSize = b ?? fileBlockSize;
   if (
-    k !== "f" || !isCount(s) || !isCount(i) || !isCount(blockSize) || blockSize < 512 || blockSize > fileBlockSize ||
+    k !== "f" || !isCount(s) || !isInode(i) || !isCount(blockSize) || blockSize < 512 || blockSize > fileBlockSize ||
     (h !== undefined && !(typeof h === "string" && /^[0-9a-f]{64}$/.test(h)))
   ) throw damaged(`what it says of "${path}" is malformed`);
   return {
@@ -294,6 +298,14 @@ function readRuns(value: unknown, path: string): Run[] {
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
+
+/** Some file systems number with 64 bits, of which a number here keeps the first 53: enough to be told apart. */
+function isInode(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0;
+}
+
+/** The last moment that a Date can be, ms before and after 1970. */
+const lastMs = 8.64e15;
 
 /** Whether a path stays inside: see Common.path. */
 export function isPath(path: string): boolean {
