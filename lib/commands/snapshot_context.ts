@@ -1,10 +1,14 @@
 import { AmberError } from "../errors.ts";
+import { statOrNone } from "../fs.ts";
 import type { Event } from "../output/events.ts";
 import { compilePatterns } from "../patterns.ts";
 import { Repository } from "../repository/repository.ts";
 import { openStore, repositoryFolder } from "../stores/open.ts";
 import type { RestorePlaces } from "../stories/restore_types.ts";
-import { guardAgainstRestore, unfinishedRestore } from "../stories/unfinished_restore.ts";
+import { guardAgainstRestore } from "../stories/unfinished_restore.ts";
+import { unfinishedWork } from "../stories/unfinished_work.ts";
+import { finishWipe } from "../stories/unfinished_wipe.ts";
+import type { WipePlaces } from "../stories/wipe_target.ts";
 import { version } from "../version.ts";
 import type { Setting } from "./context.ts";
 
@@ -48,22 +52,37 @@ async function openIfThere(store: ReturnType<typeof openStore>): Promise<Reposit
   }
 }
 
+/** Where things are, for wiping. */
+export function wipePlaces(setting: Setting): WipePlaces {
+  const { cache, exclude, data, ...rest } = snapshotSetting(setting);
+  return {
+    ...{ ...rest, data },
+    leaveAlone: [cache],
+    exclude: compilePatterns(exclude, { data }),
+    program: Deno.execPath(),
+    random: (size) => crypto.getRandomValues(new Uint8Array(size)),
+  };
+}
+
 /**
- * For commands that write, before anything else: waits for a restore that runs, finishes one that was interrupted, and
- * keeps others from beginning until it is disposed of.
+ * For commands that write, before anything else: waits for a restore or a wipe that runs, finishes what was interrupted,
+ * and keeps others from beginning until it is disposed of.
  */
 export async function guardWriting(setting: Setting): Promise<Disposable> {
-  const { scratch, stop, report, waitMs = 5_000 } = snapshotSetting(setting);
+  const { scratch, stop, report, data, waitMs = 5_000 } = snapshotSetting(setting);
+  if (isNoFolder(data)) return { [Symbol.dispose]: () => {} };
+  await finishWipe(wipePlaces(setting));
   return await guardAgainstRestore(scratch, { stop, report, waitMs }, () => restorePlaces(setting));
 }
 
-/** For commands that only read: that a restore was interrupted is told, and finished by whoever writes next. */
-export function reportUnfinishedRestore({ config, reporter }: Setting): void {
-  try {
-    const found = unfinishedRestore(config.scratch.value);
-    if (found) reporter.event({ type: "note", message: found.message });
-  } catch (error) {
-    if (!(error instanceof AmberError)) throw error;
-    reporter.event({ type: "note", message: error.hint ? `${error.message}. ${error.hint}` : error.message });
+/** For commands that only read: what was interrupted is told, and finished by whoever writes next. */
+export function reportUnfinishedRestore({ config: { data, scratch }, reporter }: Setting): void {
+  for (const message of isNoFolder(data.value) ? [] : unfinishedWork(scratch.value)) {
+    reporter.event({ type: "note", message });
   }
+}
+
+/** What is no folder has nothing unfinished in it; whoever works with it refuses it in words of its own. */
+function isNoFolder(data: string): boolean {
+  return statOrNone(data)?.isDirectory === false;
 }

@@ -11,8 +11,11 @@ export async function run(this: AmberContext, flags: CommonFlags): Promise<void>
     const { store, now } = snapshotSetting(setting);
     reportUnfinishedRestore(setting);
     const list = await listSnapshots(store);
-    for (const { message } of list.damaged) setting.reporter.event({ type: "note", message });
-    return { result: { repository: store.where, ...list }, lines: lines(list, now()) };
+    const { notes, ...facts } = list;
+    for (const message of [...list.damaged.map((one) => one.message), ...notes]) {
+      setting.reporter.event({ type: "note", message });
+    }
+    return { result: { repository: store.where, ...facts }, lines: lines(list, now()) };
   });
 }
 
@@ -29,7 +32,7 @@ function lines({ snapshots, damaged }: SnapshotList, now: Date): string[] {
 }
 
 function row(one: ShownSnapshot, now: Date): string[] {
-  const { id, time, kind, before, files, bytes, stored, tags, incomplete } = one;
+  const { id, time, kind, before, files, bytes, stored, tags, incomplete, drill } = one;
   return [
     id,
     timeText(time),
@@ -39,7 +42,7 @@ function row(one: ShownSnapshot, now: Date): string[] {
     formatBytes(bytes),
     formatBytes(stored),
     migrationOf(one)?.last ?? "",
-    "",
+    drill ? `${drill.ok ? "good" : "FAILED"} ${timeText(drill.time)}` : "",
     tags.join(", "),
   ];
 }

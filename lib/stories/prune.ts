@@ -1,6 +1,7 @@
 import { AmberError } from "../errors.ts";
+import { readDrills } from "../repository/drills.ts";
 import type { KeepPolicy } from "../repository/keep_policy.ts";
-import { forget, type PruneEvent, type Removed, removeUnused, undo } from "../repository/prune.ts";
+import { forget, type PruneEvent, type Removed, removeUnused, undo, type UnusedOptions } from "../repository/prune.ts";
 import { Repository } from "../repository/repository.ts";
 import { decideRetention } from "../repository/retention.ts";
 import { idOf, readName, type Snapshot } from "../repository/snapshot_file.ts";
@@ -63,7 +64,7 @@ export async function prune(options: PruneStoryOptions): Promise<PruneResult> {
   const known = snapshots.filter(({ name }) => listed.has(fileOf(name)));
   const judged = options.remove
     ? await judgeByIds(options.remove, repository, known)
-    : judgeByPolicy(options, known, (name) => listed.get(fileOf(name))!, nowMs);
+    : judgeByPolicy(options, await timed(store, known, listed), nowMs);
   const leaving = judged.filter(({ keep }) => !keep);
   if (!options.remove) refuseDamaged(damaged);
   const none = { packs: 0, bytes: 0, forgotten: [], drills: 0, waiting: { packs: 0, bytes: 0 } };
@@ -81,9 +82,12 @@ export async function prune(options: PruneStoryOptions): Promise<PruneResult> {
   for (const { message } of others) {
     options.report({ type: "note", message: `no pack is removed, since any may be needed: ${message}` });
   }
-  const removed = others.length > 0
-    ? none
-    : await removeUnused(store, { known: snapshots, nowMs, forgetting: names, report, stop, plan });
+  const removed = others.length > 0 ? none : await tryToRemove(names, {
+    ...{ store, plan, stop, report },
+    known: snapshots,
+    nowMs,
+    tell: (message) => options.report({ type: "note", message }),
+  }) ?? none;
   return {
     snapshots: judged.map(({ name: _, ...one }) => one),
     forgotten: leaving.map(({ id }) => id),
@@ -91,18 +95,48 @@ export async function prune(options: PruneStoryOptions): Promise<PruneResult> {
   };
 }
 
+/**
+ * Removes what nothing needs; undefined when a snapshot that was just given up cannot be read: its packs may be any, so all
+ * stay for the day in which it could be brought back.
+ */
+async function tryToRemove(
+  names: readonly string[],
+  { store, tell, ...options }: Omit<UnusedOptions, "forgetting"> & {
+    store: ObjectStore;
+    tell: (message: string) => void;
+  },
+): Promise<Removed | undefined> {
+  try {
+    return await removeUnused(store, { ...options, forgetting: names });
+  } catch (error) {
+    if (!(error instanceof AmberError) || !["OBJECT_DAMAGED", "REPOSITORY_NEWER"].includes(error.code)) throw error;
+    const isGivenUp = error.where?.startsWith("forgotten/") || names.some((name) => error.where === fileOf(name));
+    if (!isGivenUp) throw error;
+    tell(`no pack is removed for a day: ${error.message}`);
+    return undefined;
+  }
+}
+
 type Judged = JudgedSnapshot & { name: string };
 
 const fileOf = (name: string) => `snapshots/${name}.json`;
 
+/** With the store's times, and what drills found. */
+async function timed(store: ObjectStore, snapshots: readonly Snapshot[], listed: ReadonlyMap<string, number>) {
+  const drills = await readDrills(store);
+  return snapshots.map((one) => ({
+    ...one,
+    storedMs: listed.get(fileOf(one.name))!,
+    ...(drills.get(one.hash)?.ok === false ? { good: false } : {}),
+  }));
+}
+
 function judgeByPolicy(
   { policy, keepTags }: PruneStoryOptions,
-  snapshots: readonly Snapshot[],
-  storedMs: (name: string) => number,
+  snapshots: Awaited<ReturnType<typeof timed>>,
   nowMs: number,
 ): Judged[] {
-  const timed = snapshots.map((one) => ({ ...one, storedMs: storedMs(one.name) }));
-  return decideRetention(timed, { policy, keepTags, nowMs }).map(({ snapshot, keep, reasons }) =>
+  return decideRetention(snapshots, { policy, keepTags, nowMs }).map(({ snapshot, keep, reasons }) =>
     describe(snapshot, keep, reasons)
   );
 }

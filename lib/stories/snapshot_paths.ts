@@ -44,29 +44,46 @@ export async function unknownPath(path: string, reader: SnapshotReader, database
   });
 }
 
+/** Among more paths than this only those in the same folder are compared letter by letter. */
+const mostCompared = 20_000;
+
 /**
- * The path that was probably meant: the same one without the data folder before it, one with the same name elsewhere, or
- * one that is written nearly so. undefined when none is near.
+ * The path that was probably meant: the same one without the data folder before it, one that ends like it, one with the
+ * same name elsewhere, or one that is written nearly so. undefined when none is near.
  *
  * @param data The data folder as the snapshot names it.
  */
 export function nearestPath(wanted: string, paths: readonly string[], data: string): string | undefined {
-  const known = new Set(paths);
   const folder = data.replace(/\/+$/, "").replace(/^.*\//, "");
-  if (wanted.startsWith(`${folder}/`) && known.has(wanted.slice(folder.length + 1))) {
-    return wanted.slice(folder.length + 1);
-  }
-  const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
-  const named = paths.filter((path) => nameOf(path) === nameOf(wanted));
-  const candidates = named.length > 0 ? named : paths;
+  const bare = wanted.startsWith(`${folder}/`) ? wanted.slice(folder.length + 1) : undefined;
+  const certain = paths.find((path) => path === bare) ?? paths.find((path) => path.endsWith(`/${wanted}`));
+  if (certain !== undefined) return certain;
+  const [place, name] = splitPath(wanted);
+  const parts = paths.map((path) => [path, ...splitPath(path)] as const);
+  const named = parts.filter((one) => one[2] === name).map(([path]) => path);
+  if (named.length > 0) return leastDistant(wanted, named.slice(0, mostCompared), Infinity);
+  const most = Math.max(2, Math.floor(wanted.length / 3)) + 1;
+  const beside = parts.filter((one) => one[1] === place).map(([path]) => path);
+  return leastDistant(wanted, beside, most) ??
+    (paths.length > mostCompared ? undefined : leastDistant(wanted, paths, most));
+}
+
+/** The folder that a path lies in, "" for the data folder, and its name there. */
+function splitPath(path: string): [folder: string, name: string] {
+  const cut = path.lastIndexOf("/");
+  return [path.slice(0, Math.max(0, cut)), path.slice(cut + 1)];
+}
+
+/** Of those that can be made from `wanted` with fewer than `most` changes the one with the fewest. */
+function leastDistant(wanted: string, paths: readonly string[], most: number): string | undefined {
   let nearest: string | undefined;
-  let least = named.length > 0 ? Infinity : Math.max(2, Math.floor(wanted.length / 3)) + 1;
-  for (const path of candidates) {
+  let least = most;
+  for (const path of paths) {
     if (Math.abs(path.length - wanted.length) >= least) continue;
     const distance = editDistance(wanted, path, least);
     if (distance < least) [nearest, least] = [path, distance];
   }
-  return nearest ?? named[0];
+  return nearest;
 }
 
 /** How many letters must be changed, added or taken away; `most` when it is that many or more. */

@@ -1,4 +1,5 @@
 import type { AmberError } from "../errors.ts";
+import { type Drill, readDrills } from "../repository/drills.ts";
 import { Repository } from "../repository/repository.ts";
 import { type DatabaseFacts, idOf, type Kind, readName, type Snapshot } from "../repository/snapshot_file.ts";
 import type { ObjectStore } from "../stores/store.ts";
@@ -22,10 +23,15 @@ export interface ShownSnapshot {
   /** Some files changed while being read, or could not be read. */
   incomplete: boolean;
   databases: Pick<DatabaseFacts, "path" | "configured" | "rows" | "migrations">[];
+  /** The newest drill of it; absent: it was not tried. */
+  drill?: ShownDrill;
   by: string;
   amber: string;
   durationMs: number;
 }
+
+/** What a drill found. */
+export type ShownDrill = Pick<Drill, "time" | "ok" | "problems">;
 
 /** A snapshot file that cannot be read. */
 export interface DamagedSnapshot {
@@ -40,17 +46,21 @@ export interface SnapshotList {
   /** The oldest first. */
   snapshots: ShownSnapshot[];
   damaged: DamagedSnapshot[];
+  /** What else is not as it should be: drill results that cannot be read. */
+  notes: string[];
 }
 
 /** Every snapshot of a repository. One that cannot be read hides no other. @throws {AmberError} REPOSITORY_*, STORE_* */
 export async function listSnapshots(store: ObjectStore): Promise<SnapshotList> {
   const repository = await Repository.open(store);
   const damaged: DamagedSnapshot[] = [];
+  const notes: string[] = [];
   const found = await repository.snapshots({ damaged: (error) => damaged.push(describeDamaged(error)) });
-  return { snapshots: found.map(showSnapshot), damaged };
+  const drills = await readDrills(store, ({ message }) => notes.push(message));
+  return { snapshots: found.map((one) => showSnapshot(one, drills.get(one.hash))), damaged, notes };
 }
 
-export function showSnapshot(snapshot: Snapshot): ShownSnapshot {
+export function showSnapshot(snapshot: Snapshot, drill?: Drill): ShownSnapshot {
   const { hash, time, kind, facts } = snapshot;
   const { before, tags, files, folders, bytes, stored, remarks, databases, by, amber, durationMs } = facts;
   return {
@@ -68,10 +78,15 @@ export function showSnapshot(snapshot: Snapshot): ShownSnapshot {
     databases: databases.map(({ path, configured, rows, migrations }) => {
       return { path, configured, rows, ...(migrations ? { migrations } : {}) };
     }),
+    ...(drill ? { drill: showDrill(drill) } : {}),
     by,
     amber,
     durationMs,
   };
+}
+
+export function showDrill({ time, ok, problems }: Drill): ShownDrill {
+  return { time, ok, problems };
 }
 
 function describeDamaged({ code, message, where }: AmberError): DamagedSnapshot {

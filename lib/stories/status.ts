@@ -3,8 +3,9 @@ import { where } from "../database_url.ts";
 import { AmberError } from "../errors.ts";
 import { showmigrations, type ShownMigration } from "./showmigrations.ts";
 import type { LookOptions } from "./check.ts";
+import { type SnapshotStatus, snapshotStatus } from "./snapshot_status.ts";
 
-/** One screen: configuration without secrets, the database, the migrations. */
+/** One screen: configuration without secrets, the database, the migrations, the snapshots. */
 export interface Status {
   settings: Config["settings"];
   production: boolean;
@@ -12,7 +13,8 @@ export interface Status {
   databaseFrom: string;
   migrationsFolder: string;
   migrations?: { applied: number; pending: number; marked: ShownMigration[]; last?: string };
-  /** What could not be found out, and why; the caller ends with its exit status. */
+  snapshots: SnapshotStatus;
+  /** What could not be found out of the database, and why; the caller ends with its exit status. */
   problem?: AmberError;
 }
 
@@ -24,6 +26,7 @@ export async function status(config: Config, options: LookOptions): Promise<Stat
     database: where(config.database, { reached: false }),
     databaseFrom: `${config.databaseSource.variable} (${config.databaseSource.source})`,
     migrationsFolder: `${config.migrations.value} (${config.migrations.source})`,
+    snapshots: await snapshotStatus(config),
   };
   let isThere = false;
   try {
