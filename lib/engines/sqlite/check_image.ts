@@ -14,6 +14,8 @@ export interface ImageCheck {
   foreignKeys: { count: number; tables: string[] };
   /** Rows of each table that was asked for; `missing` when there is no such table, a text when it cannot be counted. */
   rows: Record<string, number | "missing" | { failure: string }>;
+  /** Applied migrations, when the history was among the tables that were asked for. */
+  migrations?: { count: number; last: string };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { fileUrl } from "../../fs.ts";
 import type { ImageCheck, ImageQuestion } from "./check_image.ts";
+import { readMigrationState } from "./migration_state.ts";
 
 // The other end of check_image.ts: a file of its own, since import.meta.main is true in a worker as well.
 export type ImageCheckMessage =
@@ -36,6 +37,7 @@ function checkImage(path: string, { tables }: ImageQuestion): ImageCheck {
       integrity: integrityOf(database),
       foreignKeys: foreignKeysOf(database),
       rows: Object.fromEntries(tables.map((name) => [name, rowsOf(database, name)])),
+      ...(tables.includes("amber_migrations") ? { migrations: migrationsOf(database) } : {}),
     };
   } finally {
     database.close();
@@ -75,6 +77,14 @@ function rowsOf(database: DatabaseSync, name: string): ImageCheck["rows"][string
     return Number(database.prepare(`select count(*) as count from main."${name.replaceAll('"', '""')}"`).get()!.count);
   } catch (error) {
     return { failure: textOf(error) };
+  }
+}
+
+function migrationsOf(database: DatabaseSync): ImageCheck["migrations"] {
+  try {
+    return readMigrationState(database);
+  } catch {
+    return undefined; // what is wrong with the table is told by its rows
   }
 }
 

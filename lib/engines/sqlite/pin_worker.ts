@@ -1,6 +1,7 @@
 import { backup, type DatabaseSync, type StatementSync } from "node:sqlite";
 import { AmberError } from "../../errors.ts";
 import { sizeOf, statOrNone } from "../../fs.ts";
+import { readMigrationState } from "./migration_state.ts";
 import type { Pinned, PinnedFacts, PinReply, PinRequest, PlainError } from "./pin.ts";
 import { type Access, openForSnapshot } from "./snapshot_connection.ts";
 import { isBusy, toFailure } from "./statement.ts";
@@ -142,25 +143,7 @@ function facts({ database }: Connection): PinnedFacts {
       // An app's own function or collation that only the app has; or a damaged page, which a drill finds by itself
     }
   }
-  return { rows, ...("amber_migrations" in rows ? { migrations: readMigrations(database) } : {}) };
-}
-
-/** The last one is that with the greatest number; among equals the one that was applied last. Another tool's table of this name: undefined. */
-function readMigrations(database: DatabaseSync): PinnedFacts["migrations"] {
-  let applied: { name: string }[];
-  try {
-    applied = database.prepare(
-      "select name from main.amber_migrations where state = 'applied' order by applied_at, name",
-    )
-      .all() as { name: string }[];
-  } catch (error) {
-    if (/no such column/.test((error as Error).message)) return undefined;
-    throw error;
-  }
-  const numberOf = (name: string) => BigInt(/^\d{1,1000}/.exec(name)?.[0] ?? -1);
-  let last = "";
-  for (const { name } of applied) if (last === "" || numberOf(name) >= numberOf(last)) last = name;
-  return { count: applied.length, last };
+  return { rows, ...("amber_migrations" in rows ? { migrations: readMigrationState(database) } : {}) };
 }
 
 async function copy(one: Connection, target: string): Promise<void> {
