@@ -1,12 +1,22 @@
 import type { DiffEvent } from "../stories/diff.ts";
+import type { DrillEvent } from "../stories/drill.ts";
 import type { ListEvent } from "../stories/list_files.ts";
 import type { MigrateEvent } from "../stories/migrate.ts";
 import type { ProgressEvent } from "../stories/progress.ts";
 import type { RestoreEvent } from "../stories/restore_types.ts";
 import type { SnapshotEvent } from "../stories/snapshot.ts";
+import type { WipeEvent } from "../stories/wipe.ts";
 
 /** Everything that a story can report while it works. */
-export type Event = MigrateEvent | ProgressEvent | SnapshotEvent | RestoreEvent | ListEvent | DiffEvent;
+export type Event =
+  | MigrateEvent
+  | ProgressEvent
+  | SnapshotEvent
+  | RestoreEvent
+  | ListEvent
+  | DiffEvent
+  | DrillEvent
+  | WipeEvent;
 
 /** What a command ends with: facts for programs, lines for people. */
 export interface Outcome {

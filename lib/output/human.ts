@@ -5,6 +5,7 @@ import type { Event } from "./events.ts";
 import { restorePlanLines } from "./restore_text.ts";
 import { differenceText, entryText, timeText } from "./snapshot_text.ts";
 import { printable } from "./table.ts";
+import { wipePlanLines } from "./wipe_text.ts";
 
 /** Paint for a terminal; without colour it leaves a text as it is. */
 export interface Paint {
@@ -89,8 +90,18 @@ function snapshotEventText(
         ),
         stream: "stderr",
       };
+    case "drill begins":
+      return {
+        text: colour(
+          `amber: drill of snapshot ${event.snapshot} of ${timeText(event.time)} UTC: ${event.files} files`,
+          "dim",
+        ),
+        stream: "stderr",
+      };
     case "restore plan":
       return { text: restorePlanLines(event.plan).join("\n"), stream: "stdout" };
+    case "wipe plan":
+      return { text: wipePlanLines(event.plan).join("\n"), stream: "stdout" };
     case "safety":
       return {
         text: `${

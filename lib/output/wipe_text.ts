@@ -1,0 +1,53 @@
+import { formatBytes } from "../bytes.ts";
+import type { WipePlan } from "../stories/wipe.ts";
+import { countText } from "./snapshot_text.ts";
+import { printable, tableLines } from "./table.ts";
+
+/** Names of one sort that are shown; more are counted: a person reads this before saying yes. */
+const shownNames = 20;
+
+/** What a wipe would remove, for a person who has to say yes. */
+export function wipePlanLines(plan: WipePlan): string[] {
+  const { data, files, folders, bytes, entries, kept, database } = plan;
+  if (files === 0 && folders === 0 && !database) return ["Plan: nothing to remove.", ...keptLines(plan)];
+  const gone = entries.filter((one) => !kept.some(({ place }) => place === one.place));
+  const rows = gone.slice(0, shownNames).map((one) => [
+    one.place,
+    countText(one.files, "file"),
+    formatBytes(one.bytes),
+  ]);
+  return [
+    "Plan:",
+    ...(files > 0 || folders > 0
+      ? [
+        `  removes ${countText(files, "file")} and ${countText(folders, "folder")} in ${printable(data)}, ${
+          formatBytes(bytes)
+        }`,
+        ...tableLines(rows, ["left", "right", "right"]).map((line) => `    - ${line}`),
+        ...moreLine(gone.length),
+      ]
+      : []),
+    ...(database
+      ? [
+        `  empties the database ${printable(database.file)}: ${countText(database.tables.length, "table")}, ${
+          formatBytes(database.bytes)
+        }`,
+        ...database.tables.slice(0, shownNames).map((name) => `    - ${printable(name)}`),
+        ...moreLine(database.tables.length),
+      ]
+      : []),
+    ...keptLines(plan),
+  ];
+}
+
+function keptLines({ kept }: WipePlan): string[] {
+  const shown = kept.filter(({ place }) => !/-(wal|shm|journal)$/.test(place));
+  return [
+    ...shown.slice(0, shownNames).map(({ place, why }) => `  stays   ${printable(place)}  (${printable(why)})`),
+    ...moreLine(shown.length),
+  ];
+}
+
+function moreLine(count: number): string[] {
+  return count > shownNames ? [`    … and ${(count - shownNames).toLocaleString("en")} more`] : [];
+}
