@@ -1,11 +1,12 @@
 import { AmberError } from "../errors.ts";
-import type { Outcome } from "../output/events.ts";
+import type { Event, Outcome } from "../output/events.ts";
 import { planLines } from "../output/human.ts";
 import { migrate, type MigrateOptions, type MigrateResult } from "../stories/migrate.ts";
 import { version } from "../version.ts";
 import { act, type AmberContext, type CommonFlags, confirm, runOptions, type Setting } from "./context.ts";
 import type { PlanFlags } from "./flags.ts";
 import { migrateInWorker } from "./migrate_in_worker.ts";
+import { beginWriting, reportUnfinished, safetyOf, sayNoSnapshots } from "./migrate_safety.ts";
 
 export interface MigrateFlags extends CommonFlags, PlanFlags {
   check?: boolean;
@@ -31,6 +32,8 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
       allowLate: flags.allowLate,
     };
     if (flags.check) return await (await import("./check.ts")).checkOutcome(setting, flags.allowLate);
+    if (options.plan) await reportUnfinished(setting);
+    using _guard = options.plan ? undefined : await beginWriting(setting);
     if (flags.accept !== undefined) return await acceptOutcome(flags.accept, options);
     if (flags.fake) return await fakeOutcome(options, flags, setting);
     sayNoSnapshots(setting);
@@ -40,24 +43,28 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
     for (const name of options.plan ? [] : recorded) {
       setting.reporter.event({ type: "note", message: `recorded "${name}" without running it: its tables are there` });
     }
-    const result = options.database.engine === "sqlite" && !options.plan
-      ? await migrateInWorker(options)
-      : await migrate(options);
-    return migrateOutcome(result, recorded);
+    const safety = safetyOf(setting);
+    if (options.database.engine === "sqlite" && !options.plan) {
+      const report = (event: Event) => setting.reporter.event(event);
+      return migrateOutcome(await migrateInWorker({ ...options, report, safety }), { recorded });
+    }
+    const result = await migrate({ ...options, beforeAny: safety?.mode === "always" });
+    const would = safety && result.wantsSnapshot
+      ? (await import("../stories/safety_before_migrate.ts")).whyNoSafety(safety) ?? "taken"
+      : undefined;
+    return migrateOutcome(result, { recorded, would });
   });
 }
 
-/** Who asks for safety snapshots must not believe that one is taken. */
-function sayNoSnapshots({ config: { snapshotBeforeMigrate: { value, source } }, reporter }: Setting): void {
-  if (source === "default" || value === "never") return;
-  reporter.event({
-    type: "note",
-    message: `no safety snapshot is taken (${source} asks for "${value}"): this version has none yet`,
-  });
-}
-
-/** What is shown when a migration run has ended well. */
-function migrateOutcome(result: MigrateResult, recorded: readonly string[] = []): Outcome {
+/**
+ * What is shown when a migration run has ended well.
+ *
+ * @param given.would Of the safety snapshot that the plan would want: `taken`, or why not.
+ */
+function migrateOutcome(
+  result: MigrateResult,
+  { recorded = [], would }: { recorded?: readonly string[]; would?: string } = {},
+): Outcome {
   const { applied, unapplied, snapshot } = result;
   const planned = result.planned?.filter((step) => !recorded.includes(step.name));
   const done = [
@@ -70,10 +77,27 @@ function migrateOutcome(result: MigrateResult, recorded: readonly string[] = [])
       "Plan:",
       ...recorded.map((name) => `  record ${name}  without running it: its tables are there`),
       ...planLines(planned),
+      ...(would === undefined ? [] : [
+        would === "taken"
+          ? "  before that a safety snapshot is taken, of the data folder and the database"
+          : `  without a safety snapshot: ${would}`,
+      ]),
     ]
-    : [done.length === 0 ? "Nothing to do." : `Done: ${done.join(", ")}.`];
+    : [
+      done.length === 0 ? "Nothing to do." : `Done: ${done.join(", ")}.`,
+      ...(snapshot
+        ? [`What was there before is in snapshot ${snapshot}. To put it back: amber restore ${snapshot}`]
+        : []),
+    ];
   return {
-    result: { applied, unapplied, recorded, ...(planned ? { planned } : {}), ...(snapshot ? { snapshot } : {}) },
+    result: {
+      ...{ applied, unapplied, recorded },
+      ...(planned ? { planned } : {}),
+      ...(would === undefined
+        ? {}
+        : { safety: would === "taken", ...(would === "taken" ? {} : { whyNoSafety: would }) }),
+      ...(snapshot ? { snapshot, command: `amber restore ${snapshot}` } : {}),
+    },
     lines,
   };
 }

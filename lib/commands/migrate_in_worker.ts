@@ -1,11 +1,21 @@
 import { AmberError, type ErrorCode } from "../errors.ts";
 import { type MigrateEvent, type MigrateOptions, type MigrateResult, usualStart } from "../stories/migrate.ts";
+import type { SafetyBefore } from "../stories/safety_before_migrate.ts";
+import type { SafetyEvent } from "../stories/safety_snapshot.ts";
 
 /** Options that a worker can be sent. */
-export type PlainOptions = Omit<MigrateOptions, "now" | "report" | "stop" | "beforeRisky">;
+export interface PlainOptions extends Omit<MigrateOptions, "now" | "report" | "stop" | "beforeRisky" | "beforeAny"> {
+  /** Absent: no safety snapshot. */
+  safety?: SafetyBefore;
+}
+
+/** Those of a run in a worker, which takes its safety snapshot itself: the database is locked there. */
+export type WorkerOptions = PlainOptions & Pick<MigrateOptions, "now" | "stop"> & {
+  report: (event: MigrateEvent | SafetyEvent) => void;
+};
 
 export type WorkerMessage =
-  | { type: "event"; event: MigrateEvent }
+  | { type: "event"; event: MigrateEvent | SafetyEvent }
   | { type: "result"; result: MigrateResult }
   | { type: "error"; code: ErrorCode; message: string; where?: string; hint?: string; detail?: string; stack?: string };
 
@@ -16,9 +26,9 @@ const graceMs = 3_000;
  * Migrates a SQLite database in a worker, because a running SQLite statement would keep this thread from hearing a
  * signal (8 s were seen). The usual start, with nothing to do, needs no worker.
  */
-export async function migrateInWorker(options: MigrateOptions): Promise<MigrateResult> {
+export async function migrateInWorker(options: WorkerOptions): Promise<MigrateResult> {
   if (await usualStart(options)) return { applied: [], unapplied: [] };
-  const { now: _now, report, stop, beforeRisky: _before, ...plain } = options;
+  const { now: _now, report, stop, ...plain } = options;
   const worker = new Worker(new URL("./migrate_worker.ts", import.meta.url), { type: "module" });
   try {
     return await new Promise<MigrateResult>((resolve, reject) => {

@@ -1,5 +1,5 @@
 import { AmberError, type ErrorCode } from "../errors.ts";
-import { migrate } from "../stories/migrate.ts";
+import { migrate, type MigrateOptions } from "../stories/migrate.ts";
 import type { PlainOptions, WorkerMessage } from "./migrate_in_worker.ts";
 
 // The other end of migrate_in_worker.ts, a file of its own because import.meta.main is true in a worker as well.
@@ -17,13 +17,22 @@ scope.onmessage = async ({ data }: MessageEvent<{ options?: PlainOptions; stop?:
     );
   }
   if (!data.options) return;
+  const { safety, ...plain } = data.options;
   try {
-    const result = await migrate({
-      ...data.options,
+    const options: MigrateOptions = {
+      ...plain,
       now: () => new Date(),
       stop: stop.signal,
       report: (event) => post({ type: "event", event }),
-    });
+    };
+    if (safety) {
+      options.beforeAny = safety.mode === "always";
+      options.beforeRisky = async () => {
+        const { takeSafetyBefore } = await import("../stories/safety_before_migrate.ts");
+        return await takeSafetyBefore(safety, { ...options, report: (event) => post({ type: "event", event }) });
+      };
+    }
+    const result = await migrate(options);
     post({ type: "result", result });
   } catch (error) {
     if (error instanceof AmberError) {

@@ -62,8 +62,13 @@ export interface MigrateOptions {
   report: (event: MigrateEvent) => void;
   /** Aborting it stops after the running statement or rolls back; its reason is thrown. */
   stop: AbortSignal;
-  /** Called once, under the lock, before a plan with a risky step; gives the safety snapshot's id, if it took one. */
+  /**
+   * Called once, under the lock, before a plan with a risky step; gives the safety snapshot's id, if it took one. A
+   * failure after that says so.
+   */
   beforeRisky?: (plan: PlannedStep[], held: Held) => Promise<string | undefined>;
+  /** Call it before every plan with steps, as long as the database has rows: nothing else could be lost. */
+  beforeAny?: boolean;
 }
 
 /** What has been done. */
@@ -74,6 +79,8 @@ export interface MigrateResult {
   unapplied: string[];
   /** What would be run, with `plan`. */
   planned?: PlannedStep[];
+  /** With `plan`: whether `beforeRisky` would be called. */
+  wantsSnapshot?: boolean;
   /** Id of the safety snapshot that was taken before. */
   snapshot?: string;
 }

@@ -70,6 +70,7 @@ async function migrateLocked(
   const decideAgain = async (rows: HistoryRow[] | undefined, goal: MigrateOptions = options) =>
     await decide(await compare(folder, rows, engine.dialect), goal);
   let { steps } = known;
+  let isKept = false;
   for (;;) {
     const journaled = steps.some((step) => !step.atomic);
     await engine.lock({ waitMs: options.waitMs, journaled });
@@ -78,8 +79,10 @@ async function migrateLocked(
       if (!isSame(rows, known.rows)) steps = await decideAgain(rows);
       const planned = await describe(steps, engine);
       if (steps.length > 0) options.report({ type: "plan", steps: planned });
-      if (options.beforeRisky && result.snapshot === undefined && planned.some((step) => step.risky)) {
-        result.snapshot = await options.beforeRisky(planned, { engine });
+      if (options.beforeRisky && !isKept && await wantsSnapshot(planned, engine, options)) {
+        const snapshot = await options.beforeRisky(planned, { engine });
+        if (snapshot !== undefined) result.snapshot = snapshot;
+        isKept = true;
       }
       const replan = async (left: number) =>
         await decideAgain(await readHistory(engine), options.back === undefined ? options : { ...options, back: left });
@@ -89,6 +92,10 @@ async function migrateLocked(
         return result;
       }
       known = { rows: undefined, steps: steps = await decideAgain(await readHistory(engine)) };
+    } catch (error) {
+      if (result.snapshot === undefined) throw error;
+      const { withWayBack } = await import("./safety_before_migrate.ts");
+      throw withWayBack(error, result.snapshot);
     } finally {
       await engine.unlock();
     }
@@ -153,6 +160,16 @@ export async function describe(steps: readonly Prepared[], engine: Engine | unde
   }));
 }
 
+/** Whether anything can be lost that a snapshot would keep. */
+async function wantsSnapshot(
+  planned: readonly PlannedStep[],
+  engine: Engine | undefined,
+  { beforeAny }: MigrateOptions,
+): Promise<boolean> {
+  if (planned.some((step) => step.risky)) return true;
+  return beforeAny === true && planned.length > 0 && engine !== undefined && await hasRows(engine);
+}
+
 async function preview(
   steps: readonly Prepared[],
   engine: Engine | undefined,
@@ -160,7 +177,7 @@ async function preview(
 ): Promise<MigrateResult> {
   const planned = await describe(steps, engine);
   options.report({ type: "plan", steps: planned });
-  return { applied: [], unapplied: [], planned };
+  return { applied: [], unapplied: [], planned, wantsSnapshot: await wantsSnapshot(planned, engine, options) };
 }
 
 /** Nothing pending, but the digest did not say so: say what is odd, and keep the digest for the next start if that is possible. */

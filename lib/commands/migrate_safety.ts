@@ -1,0 +1,64 @@
+import { RestoreLock } from "../capture/restore_lock.ts";
+import { statOrNone } from "../fs.ts";
+import type { SafetyBefore } from "../stories/safety_before_migrate.ts";
+import type { Setting } from "./context.ts";
+
+/** How long another amber is awaited that restores or wipes: as long as one that migrates. */
+const patienceMs = 600_000;
+
+/** The safety snapshot that this run may want; undefined for none. */
+export function safetyOf({ config }: Setting): SafetyBefore | undefined {
+  const { snapshotBeforeMigrate: { value: mode, source }, repository, data, database, scratch, cache, exclude } =
+    config;
+  if (mode === "never" || database.engine !== "sqlite") return undefined;
+  const settings = {
+    repository: repository.value,
+    data: data.value,
+    database: { ...database },
+    scratch: scratch.value,
+    cache: cache.value,
+    exclude: [...exclude.value],
+  };
+  return { settings, mode, source };
+}
+
+/** On Postgres: who asks for safety snapshots must not believe that one is taken. */
+export function sayNoSnapshots({ config, reporter }: Setting): void {
+  const { snapshotBeforeMigrate: { value, source }, database } = config;
+  if (database.engine !== "postgres" || source === "default" || value === "never") return;
+  reporter.event({
+    type: "note",
+    message: `no safety snapshot is taken (${source} asks for "${value}"): this version has none of Postgres yet`,
+  });
+}
+
+/**
+ * Waits for a restore or a wipe that runs, finishes one that was interrupted, and keeps others from beginning until it is
+ * disposed of. The usual start pays for two looks and an open: what finishes is loaded when there is something to finish.
+ */
+export async function beginWriting(setting: Setting): Promise<Disposable> {
+  const { config, world, reporter } = setting;
+  const waitMs = config.waitMs ?? patienceMs;
+  const lock = await RestoreLock.take(config.scratch.value, {
+    for: "write",
+    waitMs,
+    stop: world.stop,
+    report: (event) => reporter.event(event),
+  });
+  if (!lock) return { [Symbol.dispose]: () => {} };
+  if (!isUnfinished(setting)) return lock;
+  lock[Symbol.dispose]();
+  const { guardWriting } = await import("./snapshot_context.ts");
+  return await guardWriting({ ...setting, config: { ...config, waitMs } });
+}
+
+/** For `--plan`, which only reads. */
+export async function reportUnfinished(setting: Setting): Promise<void> {
+  if (!isUnfinished(setting)) return;
+  const { reportUnfinishedRestore } = await import("./snapshot_context.ts");
+  reportUnfinishedRestore(setting);
+}
+
+function isUnfinished({ config: { scratch } }: Setting): boolean {
+  return ["restore", "wipe.json"].some((name) => statOrNone(`${scratch.value}/${name}`) !== undefined);
+}
