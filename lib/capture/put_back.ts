@@ -103,7 +103,8 @@ class PutBack {
         continue;
       }
       if (item.database) this.#target.removeCompanions(item.place);
-      this.#target.put(this.#staged(number), item.place);
+      const first = item.type === "hardlink" ? this.#items.get(item.target!)!.place : undefined;
+      this.#target.put(this.#staged(number), item.place, first);
       // A server may begin to write to it at once: that it is in place must not be forgotten.
       if (item.database) this.#target.syncTouched();
       this.#renamed.add(item);

@@ -2,6 +2,7 @@ import { lchownSync, lutimesSync } from "node:fs";
 import { type ImageCheck, imageCheck, type ImageQuestion } from "../engines/sqlite/check_image.ts";
 import { type LiveDatabase, lookAtLive } from "../engines/sqlite/look_live.ts";
 import { dropMarker, type DropOptions, markImage, putImage, type PutOptions } from "../engines/sqlite/put_image.ts";
+import { openRegular, type RegularFile } from "./regular_file.ts";
 import { diskCalls, type FileCalls, type OpenFile } from "../stores/file_calls.ts";
 
 /** A file that is being staged. */
@@ -13,6 +14,8 @@ export type StagedFile = OpenFile & Pick<Deno.FsFile, "truncateSync" | "syncData
  */
 export interface RestoreCalls extends FileCalls {
   open(path: string, options: Deno.OpenOptions): StagedFile;
+  /** For what others may change: never waits, follows no link; undefined for what is no regular file. */
+  openRegular(path: string): RegularFile | undefined;
   readLink(path: string): string;
   symlink(target: string, path: string): void;
   link(from: string, to: string): void;
@@ -34,6 +37,7 @@ export interface RestoreCalls extends FileCalls {
 export const restoreCalls: RestoreCalls = {
   ...diskCalls,
   open: Deno.openSync,
+  openRegular,
   readLink: Deno.readLinkSync,
   symlink: Deno.symlinkSync,
   link: Deno.linkSync,

@@ -2,7 +2,7 @@ import { AmberError } from "../errors.ts";
 import { isPath } from "../repository/tree.ts";
 import type { RestoreCalls } from "./restore_calls.ts";
 import type { Selection } from "./restore_items.ts";
-import { orNone, readAll, writeAll } from "../stores/file_calls.ts";
+import { orNone, writeAll } from "../stores/file_calls.ts";
 
 /** What was asked for: the same again means the same restore, whatever `latest` would be by then. */
 export interface Asked {
@@ -80,20 +80,25 @@ export function removeDecision(folder: string, calls: RestoreCalls): void {
  * @param folder `<scratch>/restore`
  * @throws {AmberError} RESTORE_UNFINISHED for a plan.json that is none of ours.
  */
-export function readDecision(folder: string, calls: Pick<RestoreCalls, "lstat" | "open">): Decision | undefined {
+export function readDecision(
+  folder: string,
+  calls: Pick<RestoreCalls, "lstat" | "openRegular">,
+): Decision | undefined {
   const path = `${folder}/${fileName}`;
   const info = orNone(() => calls.lstat(path));
   if (!info) return undefined;
-  if (!info.isFile || info.size > largestBytes) throw unfinishable(folder, "its plan is no file, or too large");
-  const file = calls.open(path, { read: true });
   let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(readAll(file, info.size)));
-  } catch (error) {
-    if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
-    throw unfinishable(folder, "its plan is no JSON");
-  } finally {
-    file.close();
+  {
+    using file = info.isFile ? calls.openRegular(path) : undefined;
+    if (!file || file.size > largestBytes) throw unfinishable(folder, "its plan is no file, or too large");
+    const bytes = new Uint8Array(file.size);
+    const read = file.read(bytes, 0);
+    try {
+      value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, read)));
+    } catch (error) {
+      if (!(error instanceof SyntaxError) && !(error instanceof TypeError)) throw error;
+      throw unfinishable(folder, "its plan is no JSON");
+    }
   }
   const problem = firstProblem(value);
   if (problem) throw unfinishable(folder, `its plan is malformed, ${problem}`);

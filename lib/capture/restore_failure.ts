@@ -8,7 +8,8 @@ const goOn = "then run the same restore again: it goes on where it was";
 
 /** The operating system's refusal in amber's words; anything else as it is. */
 export function explainFailure(error: unknown, stage: Stage): unknown {
-  const code = systemCode(error);
+  // What was opened without waiting comes as Deno's own, with the system's as its cause.
+  const code = systemCode(error) ?? systemCode((error as { cause?: unknown } | undefined)?.cause);
   if (error instanceof AmberError || code === undefined) return error;
   const { message } = error as Error;
   const next = stage === "decided" ? goOn : "then restore again. Nothing was touched";

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { AmberError } from "../errors.ts";
 import { orNone, writeAll } from "../stores/file_calls.ts";
-import type { RestoreCalls, StagedFile } from "./restore_calls.ts";
+import type { RegularFile } from "./regular_file.ts";
+import type { RestoreCalls } from "./restore_calls.ts";
 
 /** A part of a file's content, `size` bytes from `from`; without bytes it is a hole, all zeros. */
 export interface ContentPiece {
@@ -122,30 +123,27 @@ async function hashZeros(hash: ReturnType<typeof createHash>, size: number, stop
   }
 }
 
-/** SHA-256 of a staged file, 64 hex digits; undefined when there is no file of this size. */
+/** SHA-256 of a file, 64 hex digits; undefined when there is no regular file of this size. */
 export function hashOf(path: string, size: number, calls: RestoreCalls): string | undefined {
   const info = orNone(() => calls.lstat(path));
   if (!info?.isFile || info.size !== size) return undefined;
-  const file = openToRead(path, info, calls);
-  try {
-    const hash = createHash("sha256");
-    const buffer = new Uint8Array(1 << 20);
-    let read = 0;
-    for (let count = file.readSync(buffer); count; count = file.readSync(buffer)) {
-      hash.update(buffer.subarray(0, count));
-      read += count;
-    }
-    return read === size ? hash.digest("hex") : undefined;
-  } finally {
-    file.close();
+  using file = openToRead(path, info, calls);
+  if (!file) return undefined;
+  const hash = createHash("sha256");
+  const buffer = new Uint8Array(Math.min(1 << 20, size + 1));
+  let read = 0;
+  for (let count = file.read(buffer, 0); count > 0; count = file.read(buffer, read)) {
+    hash.update(buffer.subarray(0, count));
+    read += count;
   }
+  return read === size ? hash.digest("hex") : undefined;
 }
 
 /** Also a file whose mode lets nobody read it, which its owner may change for a moment. */
-export function openToRead(path: string, { mode }: Deno.FileInfo, calls: RestoreCalls): StagedFile {
+export function openToRead(path: string, { mode }: Deno.FileInfo, calls: RestoreCalls): RegularFile | undefined {
   const isClosed = mode !== null && (mode & 0o400) === 0;
   if (isClosed) calls.chmod(path, (mode & 0o7777) | 0o400);
-  const file = calls.open(path, { read: true });
+  const file = calls.openRegular(path);
   if (isClosed) calls.chmod(path, mode & 0o7777);
   return file;
 }

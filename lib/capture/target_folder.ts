@@ -1,5 +1,4 @@
 import { AmberError } from "../errors.ts";
-import { folderOf } from "../fs.ts";
 import { orNone, systemCode, writeAll } from "../stores/file_calls.ts";
 import { companionEndings } from "./databases.ts";
 import type { RestoreCalls } from "./restore_calls.ts";
@@ -111,8 +110,12 @@ export class TargetFolder {
     );
   }
 
-  /** Puts a staged file, or link, into a place; whatever file is there is replaced in the same moment. */
-  put(staged: string, place: string): void {
+  /**
+   * Puts a staged file, or link, into a place; whatever file is there is replaced in the same moment.
+   *
+   * @param first Where the first name of the same file is.
+   */
+  put(staged: string, place: string, first?: string): void {
     const { calls } = this.options;
     const slash = place.lastIndexOf("/");
     if (slash > 0) this.ensureFolder(place.slice(0, slash));
@@ -122,7 +125,7 @@ export class TargetFolder {
       calls.rename(staged, path);
     } catch (error) {
       const code = systemCode(error);
-      if (code === "EXDEV") return this.#copyOver(staged, path);
+      if (code === "EXDEV") return this.#copyOver(staged, path, first);
       if (code !== "EISDIR") throw error;
       if (!this.moveAway(place, `way-${this.#moved++}`)) throw inTheWay(path);
       calls.rename(staged, path);
@@ -130,12 +133,13 @@ export class TargetFolder {
   }
 
   /** Over a file system's border: a copy beside the place first, so that the last step is a rename again. */
-  #copyOver(staged: string, path: string): void {
+  #copyOver(staged: string, path: string, first: string | undefined): void {
     const { calls, id } = this.options;
-    const beside = `${folderOf(path)}/.amber-${id.slice(0, 16)}-copy`;
+    const beside = `${folderAbove(path)}/.amber-${id.slice(0, 16)}-copy`;
     removeIfThere(beside, calls);
     const info = calls.lstat(staged);
-    if (info.isSymlink) calls.symlink(calls.readLink(staged), beside);
+    if (first !== undefined && this.look(first)?.isFile) calls.link(this.full(first), beside);
+    else if (info.isSymlink) calls.symlink(calls.readLink(staged), beside);
     else copyFile(staged, beside, info, calls);
     calls.rename(beside, path);
     this.syncTouched();
@@ -166,31 +170,27 @@ export class TargetFolder {
   }
 
   #touch(path: string): void {
-    this.#touched.add(folderOf(path));
+    this.#touched.add(folderAbove(path));
   }
 }
 
 function copyFile(from: string, to: string, info: Deno.FileInfo, calls: RestoreCalls): void {
-  const source = openToRead(from, info, calls);
+  using source = openToRead(from, info, calls);
+  const sink = calls.open(to, { write: true, createNew: true, mode: 0o600 });
   try {
-    const sink = calls.open(to, { write: true, createNew: true, mode: 0o600 });
-    try {
-      const buffer = new Uint8Array(1 << 20);
-      let size = 0;
-      for (let count = source.readSync(buffer); count; count = source.readSync(buffer)) {
-        const bytes = buffer.subarray(0, count);
-        if (bytes.every((byte) => byte === 0)) sink.seekSync(size + count, Deno.SeekMode.Start);
-        else writeAll(sink, bytes);
-        size += count;
-      }
-      if (size !== info.size) throw Object.assign(new Error(`"${from}" ended too early`), { code: "EIO" });
-      sink.truncateSync(size);
-      sink.syncSync();
-    } finally {
-      sink.close();
+    const buffer = new Uint8Array(1 << 20);
+    let size = 0;
+    for (let count = source?.read(buffer, 0) ?? 0; count > 0; count = source!.read(buffer, size)) {
+      const bytes = buffer.subarray(0, count);
+      sink.seekSync(size, Deno.SeekMode.Start);
+      if (bytes.some((byte) => byte !== 0)) writeAll(sink, bytes);
+      size += count;
     }
+    if (size !== info.size) throw Object.assign(new Error(`"${from}" ended too early`), { code: "EIO" });
+    sink.truncateSync(size);
+    sink.syncSync();
   } finally {
-    source.close();
+    sink.close();
   }
   if (info.uid !== null && info.uid !== Deno.uid()) calls.chown(to, info.uid, info.gid!);
   calls.chmod(to, info.mode! & 0o7777);
@@ -224,4 +224,9 @@ function inTheWay(path: string): AmberError {
     where: path,
     hint: "Move that elsewhere, then run the same restore again: it goes on where it was.",
   });
+}
+
+/** The folder of an absolute path. A backslash is a character like others in a name. */
+export function folderAbove(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
 }

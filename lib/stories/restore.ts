@@ -38,13 +38,20 @@ const waits = { usual: 5_000, ifEmpty: 600_000 };
  * RESTORE_UNFINISHED, DATABASE_BUSY, DISK_FULL, OBJECT_DAMAGED, FILE_UNWRITABLE
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
+  try {
+    return await (options.plan ? planOnly(options) : restoreNow(options));
+  } catch (error) {
+    throw explainFailure(error, "staging");
+  }
+}
+
+async function restoreNow(options: RestoreOptions): Promise<RestoreResult> {
   if (options.at && options.wanted !== "latest") {
     throw new AmberError("USAGE", {
       message: `Cannot restore "${options.wanted}" as of a time: an id means one snapshot, of its own time`,
       hint: "Write latest together with --at, or the id alone.",
     });
   }
-  if (options.plan) return await planOnly(options);
   const asked = askedFor(options);
   // Another folder is worked in by itself: it has its own lock, and its own plan.
   const snapshot = options.to === undefined ? undefined : await find(options);
@@ -91,7 +98,7 @@ async function restoreSnapshot(
     decision = decide(options, { snapshot, target, asked, looked, staged, safety });
   } catch (error) {
     undoStaging(target, calls);
-    throw explainFailure(error, "staging");
+    throw error;
   }
   report({ type: "decided", id: idOf(snapshot) });
   const put = await finishStaged(options, { decision, looked, target });

@@ -4,10 +4,10 @@ import { type Occupant, planRestore, type RestorePlan } from "../capture/restore
 import type { RestoreCalls } from "../capture/restore_calls.ts";
 import { scan, type Scanned } from "../capture/scan.ts";
 import type { Contents } from "../capture/stage.ts";
-import { TargetFolder } from "../capture/target_folder.ts";
+import { folderAbove, TargetFolder } from "../capture/target_folder.ts";
 import { formatBytes } from "../bytes.ts";
 import { AmberError } from "../errors.ts";
-import { folderOf, statOrNone } from "../fs.ts";
+import { statOrNone } from "../fs.ts";
 import type { Snapshot } from "../repository/snapshot_file.ts";
 import type { RestoreTarget } from "./restore_target.ts";
 
@@ -144,7 +144,7 @@ function blockRaw(plan: RestorePlan, items: readonly Item[], raw: ReadonlySet<st
 /** Bytes that this user may still write there; undefined when the system does not say. */
 export function freeBytesOf(folder: string): number | undefined {
   let path = folder;
-  while (!statOrNone(path) && path !== folderOf(path)) path = folderOf(path);
+  while (!statOrNone(path) && path !== folderAbove(path)) path = folderAbove(path);
   try {
     const { bavail, bsize } = statfsSync(path);
     return bavail * bsize;
@@ -180,7 +180,7 @@ export function refuseHopeless({ plan, items, full }: Looked, target: RestoreTar
     });
   }
   const folders = new Set<string>();
-  for (const place of [...items.map((item) => item.place), ...plan.goes]) folders.add(folderOf(full(place)));
+  for (const place of [...items.map((item) => item.place), ...plan.goes]) folders.add(folderAbove(full(place)));
   for (const folder of folders) refuseClosed(folder);
 }
 

@@ -57,22 +57,19 @@ export async function guardAgainstRestore(
   options: Pick<RestorePlaces, "stop" | "report"> & { waitMs: number },
   places: () => Promise<RestorePlaces>,
 ): Promise<Disposable> {
+  const folder = `${scratch}/restore`;
   for (;;) {
     const shared = await RestoreLock.take(scratch, { ...options, for: "write" });
     if (!shared) return { [Symbol.dispose]: () => {} };
-    try {
-      if (!readDecision(`${scratch}/restore`, restoreCalls)) return shared;
-    } catch (error) {
-      shared[Symbol.dispose]();
-      throw error;
-    }
+    // Nobody restores: what lies there was left by one that was killed.
+    if (!statOrNone(folder)) return shared;
     shared[Symbol.dispose]();
-    const found = await places();
-    const calls = found.calls ?? restoreCalls;
-    const target = ownTarget(found);
     using _alone = await RestoreLock.take(scratch, { ...options, for: "restore" });
-    const decision = readDecision(target.folder, calls);
-    if (decision) await finishRestore(found, decision, target);
+    const decision = readDecision(folder, restoreCalls);
+    if (decision) {
+      const found = await places();
+      await finishRestore(found, decision, ownTarget(found));
+    } else removeIfThere(folder, restoreCalls);
   }
 }
 

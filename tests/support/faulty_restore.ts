@@ -1,4 +1,5 @@
 /** The file and database calls of a restore, each one a step that a test can let fail, or die at. */
+import type { RegularFile } from "../../lib/capture/regular_file.ts";
 import { type RestoreCalls, restoreCalls, type StagedFile } from "../../lib/capture/restore_calls.ts";
 
 export interface Step {
@@ -34,7 +35,8 @@ export function steppedCalls(before: (step: Step) => void, options: { all?: bool
       : (...parts: unknown[]) => {
         note(name, parts[0]);
         const result = call(...parts);
-        return name === "open" ? steppedFile(result as Deno.FsFile, String(parts[0]), note) : result;
+        if (name === "open") return steppedFile(result as Deno.FsFile, String(parts[0]), note);
+        return name === "openRegular" && result ? steppedReader(result as RegularFile, String(parts[0]), note) : result;
       };
   }
   return calls as unknown as RestoreCalls;
@@ -59,6 +61,17 @@ function steppedFile(file: Deno.FsFile, path: string, note: (call: string, path:
     statSync: stepped("statSync", () => file.statSync()),
     tryLockSync: (exclusive?: boolean) => file.tryLockSync(exclusive),
     close: () => file.close(),
+  };
+}
+
+function steppedReader(file: RegularFile, path: string, note: (call: string, path: string) => void): RegularFile {
+  return {
+    ...file,
+    read: (buffer, from) => {
+      note("file.read", path);
+      return file.read(buffer, from);
+    },
+    [Symbol.dispose]: () => file[Symbol.dispose](),
   };
 }
 

@@ -74,7 +74,8 @@ function look(path: string): LiveDatabase | undefined {
     }
   } catch (error) {
     if (isBusy(error)) return undefined;
-    return { state: "unusable", why: error instanceof AmberError ? reasonOf(error) : (error as Error).message };
+    const why = error instanceof AmberError ? reasonOf(error) : `it cannot be read (${(error as Error).message})`;
+    return { state: "unusable", why };
   }
 }
 
