@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { AmberError } from "../errors.ts";
 import type { ObjectStore } from "../stores/store.ts";
+import { slackMs } from "./moment.ts";
 import { sealLine, unsealLine } from "./small_file.ts";
 import { decodeSnapshot, formatVersion, idOf, nameOf, readName, type Snapshot } from "./snapshot_file.ts";
 
@@ -76,9 +77,18 @@ export class Repository {
 
   /** Names of snapshot files, oldest first. */
   async names(): Promise<string[]> {
+    return (await this.#files()).map(({ name }) => name);
+  }
+
+  /** When the store wrote a snapshot file, by the store's clock, ms; undefined when it is not there. */
+  async storedAt(name: string): Promise<number | undefined> {
+    return (await this.#files()).find((file) => file.name === name)?.timeMs;
+  }
+
+  async #files(): Promise<{ name: string; timeMs: number }[]> {
     const objects = await this.store.list("snapshots/");
-    return objects.map(({ name }) => name.slice("snapshots/".length).replace(/\.json$/, ""))
-      .filter((name) => readName(name)).sort();
+    return objects.map(({ name, timeMs }) => ({ name: name.slice("snapshots/".length).replace(/\.json$/, ""), timeMs }))
+      .filter(({ name }) => readName(name)).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** One snapshot, its hash checked. @throws {AmberError} OBJECT_MISSING, OBJECT_DAMAGED, REPOSITORY_NEWER */
@@ -104,22 +114,30 @@ export class Repository {
   }
 
   /**
-   * All snapshots, oldest first.
+   * All snapshots, oldest first. A clock that was ahead does not make a snapshot the newest for years: no later than its
+   * file was stored, and after its parent.
    *
    * @param options.damaged Told of those that cannot be read, which are left out. Without it they are thrown.
    */
   async snapshots(options: { damaged?: (error: AmberError) => void } = {}): Promise<Snapshot[]> {
-    const found: Snapshot[] = [];
-    for (const name of await this.names()) {
+    return (await this.#ordered(options)).map(({ snapshot }) => snapshot);
+  }
+
+  async #ordered(
+    { damaged }: { damaged?: (error: AmberError) => void },
+  ): Promise<{ snapshot: Snapshot; ms: number }[]> {
+    const found = new Map<string, { snapshot: Snapshot; storedMs: number }>();
+    for (const { name, timeMs } of await this.#files()) {
       try {
-        found.push(await this.read(name));
+        const snapshot = await this.read(name);
+        found.set(snapshot.hash, { snapshot, storedMs: timeMs });
       } catch (error) {
-        if (!(error instanceof AmberError) || !options.damaged) throw error;
+        if (!(error instanceof AmberError) || !damaged) throw error;
         // Pruned between the listing and now: it is not there, which is no damage.
-        if (error.code !== "OBJECT_MISSING") options.damaged(error);
+        if (error.code !== "OBJECT_MISSING") damaged(error);
       }
     }
-    return found.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+    return inOrder(found);
   }
 
   /**
@@ -131,21 +149,21 @@ export class Repository {
   async find(wanted: string, options: { at?: Date; damaged?: (error: AmberError) => void } = {}): Promise<Snapshot> {
     if (wanted !== "latest") return await this.read(await this.#nameOfId(wanted));
     const damaged: AmberError[] = [];
-    const all = await this.snapshots({
+    const all = await this.#ordered({
       damaged: (error) => {
         damaged.push(error);
         options.damaged?.(error);
       },
     });
-    const until = options.at?.toISOString();
-    const inTime = all.filter(({ time }) => until === undefined || time <= until);
+    const until = options.at;
+    const inTime = all.filter(({ ms }) => until === undefined || ms <= until.getTime()).map(({ snapshot }) => snapshot);
     const found = inTime.findLast(({ kind }) => kind === "ordinary") ??
       inTime.findLast(({ kind }) => kind === "safety");
     if (found) return found;
     if (damaged[0]) throw damaged[0];
     throw new AmberError("SNAPSHOT_UNKNOWN", {
       message: until !== undefined && all.length > 0
-        ? `Cannot find a snapshot from ${until} or before`
+        ? `Cannot find a snapshot from ${until.toISOString()} or before`
         : `Cannot find a snapshot in "${this.store.where}": it holds none`,
       where: this.store.where,
       hint: all.length > 0 ? "amber snapshots lists them." : "amber snapshot takes one.",
@@ -184,6 +202,31 @@ export class Repository {
   async withdraw(name: string): Promise<void> {
     await this.store.remove(`snapshots/${name}.json`);
   }
+}
+
+/** Oldest first, each with the time that it is sorted by. */
+function inOrder(
+  found: ReadonlyMap<string, { snapshot: Snapshot; storedMs: number }>,
+): { snapshot: Snapshot; ms: number }[] {
+  const times = new Map<string, number>();
+  const timeOf = (hash: string): number => {
+    // From a parent to its children, without recursion: a chain may be thousands long.
+    const chain: string[] = [];
+    for (let one: string | undefined = hash; one && found.has(one) && !times.has(one);) {
+      chain.push(one);
+      one = found.get(one)!.snapshot.parent;
+    }
+    for (const one of chain.reverse()) {
+      const { snapshot: { time, parent }, storedMs } = found.get(one)!;
+      const ownMs = Date.parse(time);
+      const soundMs = ownMs > storedMs + slackMs ? storedMs : ownMs;
+      times.set(one, Math.max(soundMs, parent && times.has(parent) ? times.get(parent)! + 1 : -Infinity));
+    }
+    return times.get(hash)!;
+  };
+  return [...found.values()].map(({ snapshot }) => ({ snapshot, ms: timeOf(snapshot.hash) })).sort((a, b) =>
+    a.ms - b.ms
+  );
 }
 
 function readHead(store: ObjectStore, bytes: Uint8Array): Head {

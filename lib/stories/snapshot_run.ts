@@ -57,6 +57,8 @@ const remarkLimit = 1_000;
 export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
   const { options, repository, parent, pool, missing, random, places } = attempt;
   const started = performance.now();
+  const parentMs = parent && await repository.storedAt(parent.name);
+  if (parent && parentMs === undefined) throw new StartOver("the snapshot that it built on has gone");
   const reader = parent && new SnapshotReader(repository.store, parent, pool);
   const known = new KnownContent(reader, { without: numbersOf(parent?.packs ?? [], missing) });
   const excluded = new Map<string, Set<string>>();
@@ -84,6 +86,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     facts: { ...description, files: 0, folders: 0, bytes: 0, databases: [], remarks: [], durationMs: 0 },
     everyBytes: options.partialBytes ?? 64 << 20,
     seenMs: attempt.seenMs,
+    parentMs,
     ours: attempt.ours,
     now: () => performance.now(),
   });
@@ -122,10 +125,8 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     },
   });
   options.stop.throwIfAborted();
-  await partials.refuseLate();
   // The snapshot file goes last: until it exists nothing refers to the packs, so a crash here costs space and nothing else.
-  const snapshot = await repository.commit(bytes, time);
-  await partials.accept(snapshot.name);
+  const snapshot = await partials.commit(bytes);
   try {
     await partials.end();
     await forgetPartials(repository, parent);
