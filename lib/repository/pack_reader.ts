@@ -14,7 +14,7 @@ export class PackReader {
   readonly #packs: ReadonlyMap<number, PackRef>;
   readonly #tocs = new Recent<number, Promise<Toc>>(tocBudget);
   // 40 MB less at the peak of a restore, for a twentieth more processor time.
-  readonly #garbage = new Garbage(64 << 20);
+  readonly #garbage = new Garbage(48 << 20);
   readonly #frames = new Recent<string, Promise<Uint8Array>>(frameBudget);
 
   constructor(private readonly store: ObjectStore, private readonly pool: BlockPool, packs: readonly PackRef[]) {

@@ -9,6 +9,11 @@ export class TreeShape {
   readonly #others = new Set<string>();
   readonly #files = new Set<string>();
 
+  /** Whether this path was one, and a file. */
+  hasFile(path: string): boolean {
+    return this.#files.has(path);
+  }
+
   /** @throws {AmberError} OBJECT_DAMAGED */
   add(entry: Entry): void {
     const { path, type } = entry;

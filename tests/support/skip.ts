@@ -19,6 +19,9 @@ const missing = {
   psql: () => missingProgram("psql"),
   pg_dump: () => missingProgram("pg_dump"),
   sqlite3: () => missingProgram("sqlite3"),
+  tar: () => missingProgram("tar"),
+  zstd: () => missingProgram("zstd"),
+  python3: () => missingProgram("python3"),
 };
 
 export type Need = keyof typeof missing;
