@@ -1,23 +1,6 @@
 import { Buffer } from "node:buffer";
 import { constants, createZstdDecompress, zstdDecompressSync } from "node:zlib";
-
-/** What node:zlib's streams have inside, and zstdDecompressSync() uses as well. */
-interface Inside {
-  _handle?: {
-    reset(): void;
-    writeSync(
-      flush: number,
-      source: Uint8Array,
-      from: number,
-      size: number,
-      sink: Uint8Array,
-      at: number,
-      room: number,
-    ): void;
-  };
-  /** Room left in the sink, bytes left of the source: after a call. */
-  _writeState?: Uint32Array;
-}
+import { inside, type ZstdContext } from "./zstd_context.ts";
 
 /**
  * Opens zstd frames with one context for all of them. zstdDecompressSync() makes a new one each time, which takes seven
@@ -25,7 +8,7 @@ interface Inside {
  * not documented; where it is missing, or says anything but that all went well, zstdDecompressSync() has the last word.
  */
 export class Decompressor {
-  #inside = begin();
+  #inside = inside(createZstdDecompress());
 
   /** Fills the sink with what is in a frame, whose content is still to be checked. False: ask fillSlowly(). */
   fill(frame: Uint8Array, sink: Uint8Array): boolean {
@@ -34,21 +17,14 @@ export class Decompressor {
 
   /** The same. @throws {Error} when the frame is damaged, or has not as many bytes as the sink. */
   fillSlowly(frame: Uint8Array, sink: Uint8Array): void {
-    this.#inside = begin(); // after a failure a context cannot be used any more
+    this.#inside = inside(createZstdDecompress()); // after a failure a context cannot be used any more
     const opened = zstdDecompressSync(frame, { maxOutputLength: sink.length });
     if (opened.length !== sink.length) throw new Error(`it has ${opened.length} bytes instead of ${sink.length}`);
     sink.set(opened);
   }
 }
 
-function begin(): Required<Inside> | undefined {
-  const { _handle, _writeState } = createZstdDecompress() as unknown as Inside;
-  const isUsable = typeof _handle?.writeSync === "function" && typeof _handle.reset === "function" &&
-    _writeState instanceof Uint32Array && _writeState.length === 2;
-  return isUsable ? { _handle, _writeState } : undefined;
-}
-
-function isFilled({ _handle, _writeState }: Required<Inside>, frame: Uint8Array, sink: Uint8Array): boolean {
+function isFilled({ _handle, _writeState }: ZstdContext, frame: Uint8Array, sink: Uint8Array): boolean {
   _writeState.fill(0xffff_ffff); // a failed call leaves it as it is
   try {
     _handle.reset();

@@ -23,6 +23,8 @@ export interface JobResult {
   spare?: Uint8Array;
   /** Why it could not be done: the input is not what it should be. */
   failure?: string;
+  /** A mistake in the worker: `run()` throws it. */
+  broken?: string;
 }
 
 /** The workers that hash and compress: two, since the machines that amber runs on have few processors. */
@@ -42,7 +44,9 @@ export class BlockPool implements Disposable {
     chosen.jobs++;
     chosen.worker.postMessage({ id, job }, isWhole(job.bytes) ? [job.bytes.buffer] : []);
     try {
-      return await answer.promise;
+      const result = await answer.promise;
+      if (result.broken !== undefined) throw new Error(`a worker failed: ${result.broken}`);
+      return result;
     } finally {
       chosen.jobs--;
     }
