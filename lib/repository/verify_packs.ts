@@ -48,9 +48,14 @@ export class PackVerification {
     for (const pack of named.values()) {
       this.options.stop.throwIfAborted();
       const size = sizes.get(packName(pack.ref.hash));
+      const unlike = `it has ${size} bytes instead of ${pack.ref.size}`;
       if (size === undefined) await this.#lose(pack);
-      else if (size !== pack.ref.size) this.#spoil(pack, `it has ${size} bytes instead of ${pack.ref.size}`);
-      else if (isMine(pack.ref.hash)) wanted.push(pack);
+      else if (size < pack.ref.size) this.#spoil(pack, unlike);
+      else {
+        // What was added behind its end, nobody reads.
+        if (size > pack.ref.size) this.findings.add(packName(pack.ref.hash), unlike);
+        if (isMine(pack.ref.hash)) wanted.push(pack);
+      }
     }
     this.#total = wanted.reduce((sum, { ref }) => sum + ref.size, 0);
     for (const pack of wanted) {
@@ -141,11 +146,14 @@ export class PackVerification {
   /** It is not there: unless all that named it have gone meanwhile as well. */
   async #lose(pack: NamedPack): Promise<void> {
     for (const name of pack.namedBy) {
-      if (await this.store.get(fileOf(name), { from: 0, size: 1 })) {
-        return this.#spoil(pack, "it is not there");
-      }
+      if (await isThere(this.store, name)) return this.#spoil(pack, "it is not there");
     }
   }
+}
+
+/** Whether a snapshot is there still. */
+export async function isThere(store: ObjectStore, name: string): Promise<boolean> {
+  return await store.get(fileOf(name), { from: 0, size: 1 }) !== undefined;
 }
 
 /** Frames in parts that are read at once. */

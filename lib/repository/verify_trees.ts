@@ -11,7 +11,7 @@ import { idOf, type PackRef, type Run, type Snapshot } from "./snapshot_file.ts"
 import { blockCount, type FileEntry } from "./tree.ts";
 import { TreeShape } from "./tree_shape.ts";
 import type { CheckedSnapshot, VerifyOptions } from "./verify.ts";
-import { isOfOneObject, type NamedPack, reasonOf } from "./verify_packs.ts";
+import { isOfOneObject, isThere, type NamedPack, reasonOf } from "./verify_packs.ts";
 
 /** Damaged objects that a snapshot needs: for some of its files, or for the list of them. */
 type Touched = Map<string, "files" | "list">;
@@ -52,6 +52,7 @@ export class TreeVerification {
   async #verifyOne(snapshot: Snapshot, stop: AbortSignal): Promise<void> {
     const key = keyOf(snapshot);
     const touched = this.#known.get(key) ?? await new OneTree(this.given, snapshot).verify(stop);
+    if (!touched) return;
     this.#known.set(key, touched);
     this.count++;
     for (const [object, what] of touched) {
@@ -77,7 +78,8 @@ class OneTree {
     this.#reader = new SnapshotReader(given.store, snapshot, given.pool);
   }
 
-  async verify(stop: AbortSignal): Promise<Touched> {
+  /** Undefined when the snapshot was pruned meanwhile. */
+  async verify(stop: AbortSignal): Promise<Touched | undefined> {
     const shape = new TreeShape();
     try {
       for await (const entry of this.#reader.entries()) {
@@ -88,6 +90,7 @@ class OneTree {
       }
     } catch (error) {
       if (!isOfOneObject(error)) throw error;
+      if (error.code === "OBJECT_MISSING" && !await isThere(this.given.store, this.snapshot.name)) return undefined;
       this.#touched.set(this.#blame(error), "list");
     }
     return this.#touched;
@@ -143,7 +146,7 @@ class OneTree {
       try {
         pack.contents = new PackContents(await this.#reader.packs.toc(number));
       } catch (error) {
-        if (!isOfOneObject(error)) throw error;
+        if (!isOfOneObject(error) || error.code === "OBJECT_MISSING") throw error;
         pack.isLost = true;
         this.#blame(error);
       }

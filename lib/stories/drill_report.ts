@@ -12,7 +12,7 @@ export interface Report {
  * that SQLite does not always enforce. No damage, and there when the snapshot was taken.
  */
 const appsOwn =
-  /no such (function|collation|module|tokenizer)|unknown tokenizer|^(NULL value in|CHECK constraint failed in|(TEXT|NUMERIC|non-[A-Z]+) value in) /i;
+  /(no such|unknown) (function|collation|module|tokenizer)|^(NULL value in|CHECK constraint failed in|(TEXT|NUMERIC|non-[A-Z]+) value in) /i;
 
 /** Judges a restored database by what the snapshot says of it. Pure. */
 export function judgeDatabase({ path, rows, migrations }: DatabaseFacts, found: ImageCheck): Report {
