@@ -38,6 +38,7 @@ export function sayNoSnapshots({ config, reporter }: Setting): void {
  */
 export async function beginWriting(setting: Setting): Promise<Disposable> {
   const { config, world, reporter } = setting;
+  if (isNoFolder(setting)) return { [Symbol.dispose]: () => {} };
   const waitMs = config.waitMs ?? patienceMs;
   const lock = await RestoreLock.take(config.scratch.value, {
     for: "write",
@@ -54,11 +55,24 @@ export async function beginWriting(setting: Setting): Promise<Disposable> {
 
 /** For `--plan`, which only reads. */
 export async function reportUnfinished(setting: Setting): Promise<void> {
-  if (!isUnfinished(setting)) return;
+  if (isNoFolder(setting) || !isUnfinished(setting)) return;
   const { reportUnfinishedRestore } = await import("./snapshot_context.ts");
   reportUnfinishedRestore(setting);
 }
 
+/** What is no folder has nothing unfinished in it, nor what is closed to us; whoever needs it says so in words of its own. */
+function isNoFolder({ config: { data } }: Setting): boolean {
+  return look(data.value, (info) => info?.isDirectory === false, true);
+}
+
 function isUnfinished({ config: { scratch } }: Setting): boolean {
-  return ["restore", "wipe.json"].some((name) => statOrNone(`${scratch.value}/${name}`) !== undefined);
+  return ["restore", "wipe.json"].some((name) => look(`${scratch.value}/${name}`, (info) => info !== undefined, false));
+}
+
+function look(path: string, answer: (info: Deno.FileInfo | undefined) => boolean, otherwise: boolean): boolean {
+  try {
+    return answer(statOrNone(path));
+  } catch {
+    return otherwise;
+  }
 }
