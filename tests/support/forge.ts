@@ -52,22 +52,38 @@ export function storePack(
   store: MemoryStore,
   number: number,
   frames: readonly (readonly Uint8Array[])[],
+  change?: (toc: DataView) => void,
+): PackRef {
+  const stored = frames.map((blocks) => ({ bytes: new Uint8Array(zstdCompressSync(joined(blocks))), blocks }));
+  return storeFrames(store, number, stored, change);
+}
+
+/** The same with frames that are what they are, and blocks that they are said to hold. */
+export function storeFrames(
+  store: MemoryStore,
+  number: number,
+  frames: readonly { bytes: Uint8Array; blocks: readonly Uint8Array[] }[],
   change: (toc: DataView) => void = () => {},
 ): PackRef {
-  const stored = frames.map((blocks) => new Uint8Array(zstdCompressSync(joined(blocks))));
   const toc = encodeToc(
-    frames.map((blocks, i) => ({
-      stored: stored[i]!.length,
+    frames.map(({ bytes, blocks }) => ({
+      stored: bytes.length,
       sizes: blocks.map(({ length }) => length),
       hashes: joined(blocks.map((block) => createHash("sha256").update(block).digest().subarray(0, 16))),
     })),
     crypto.getRandomValues(new Uint8Array(16)),
   );
   change(new DataView(toc.buffer));
-  const bytes = joined([...stored, toc]);
+  const bytes = joined([...frames.map((frame) => frame.bytes), toc]);
   const hash = sha256(bytes);
   store.objects.set(packName(hash), { bytes, timeMs: store.nowMs });
-  return { number, hash, size: bytes.length, tocSize: toc.length, blocks: frames.flat().length };
+  return {
+    number,
+    hash,
+    size: bytes.length,
+    tocSize: toc.length,
+    blocks: frames.flatMap(({ blocks }) => blocks).length,
+  };
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
