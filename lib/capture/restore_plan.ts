@@ -1,6 +1,6 @@
 import { AmberError } from "../errors.ts";
 import type { DatabaseFacts } from "../repository/snapshot_file.ts";
-import { comparePaths, type Entry } from "../repository/tree.ts";
+import { comparePaths } from "../repository/tree.ts";
 import { companionEndings } from "./databases.ts";
 import type { Item, Selection } from "./restore_items.ts";
 import type { Scanned } from "./scan.ts";
@@ -11,7 +11,8 @@ export interface PlannedItem {
   path: string;
   /** Where it goes: a path in the target folder, or `/database.db` for a configured database outside. */
   place: string;
-  type: Entry["type"];
+  /** A second name of a file is a `hardlink`. */
+  type: "file" | "folder" | "link" | "hardlink";
   /** Bytes, of a file. */
   size: number;
   /** `same`: as it is there now, by size, time and mode; whether its content is, is found out when it is read. */
@@ -24,6 +25,7 @@ export interface PlannedDatabase extends PlannedItem {
   configured: boolean;
   /** `live`: a database is there, and is written through SQLite, last; `rename`: none is, or --replace was given. */
   way: "live" | "rename";
+  /** Bytes. */
   pageSize: number;
   /** Rows in all its tables. */
   rows: number;
@@ -37,6 +39,7 @@ export interface PlannedDatabase extends PlannedItem {
 export interface RestorePlan {
   /** Files, links and folders, databases aside. */
   items: PlannedItem[];
+  /** Databases, live ones too. */
   databases: PlannedDatabase[];
   /** What will not be there any more; a folder stands for all that is in it. */
   goes: string[];

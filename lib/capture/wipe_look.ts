@@ -12,6 +12,7 @@ export interface Going {
 
 /** A path that stays. */
 export interface Kept {
+  /** Relative to the data folder. */
   place: string;
   /** For people: `the repository`, `excluded by *.log`. */
   why: string;
@@ -19,9 +20,11 @@ export interface Kept {
 
 /** What goes of one name in the data folder itself. */
 export interface GoingEntry {
+  /** Its name. */
   place: string;
   /** Everything that is neither a folder nor, of a folder, only the folder. */
   files: number;
+  /** Bytes of the files. */
   bytes: number;
 }
 

@@ -13,16 +13,21 @@ export interface Drill {
   durationMs: number;
   /** user@host, and amber's version. */
   by: string;
+  /** amber's version. */
   amber: string;
   /** Whether nothing was wrong. */
   ok: boolean;
   /** What was wrong, for people; and what is only worth knowing. At most 100 each. */
   problems: string[];
+  /** What is only worth knowing. */
   notes: string[];
   /** What was restored: files, bytes; databases, and rows counted in them. */
   files: number;
+  /** Bytes of what was restored. */
   bytes: number;
+  /** How many were opened and checked. */
   databases: number;
+  /** Counted in them. */
   rows: number;
 }
 

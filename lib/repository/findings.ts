@@ -10,6 +10,7 @@ export interface Finding {
   lost: string[];
   /** Of the newest of them whose list can be read: paths that cannot be restored, the first 20, and how many there are. */
   files: string[];
+  /** How many paths cannot be restored. */
   fileCount: number;
 }
 

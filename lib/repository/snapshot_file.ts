@@ -39,6 +39,7 @@ export interface DatabaseFacts {
   configured: boolean;
   /** Bytes of a page, and how many. */
   pageSize: number;
+  /** How many there are. */
   pages: number;
   /** `wal`, `delete`, … */
   journal: string;
@@ -52,6 +53,7 @@ export interface DatabaseFacts {
 
 /** Something that could not be kept, or was not as expected. `path` is relative to the data folder. */
 export interface Remark {
+  /** Relative to the data folder. */
   path: string;
   /**
    * `changed`: changed while being read, `unreadable`, `special`: a FIFO, socket or device, `name`: not UTF-8,

@@ -24,10 +24,13 @@ export interface UnusedOptions extends PruneOptions {
 
 /** What was removed; with `plan`, what would be. */
 export interface Removed {
+  /** How many were removed. */
   packs: number;
+  /** Their bytes. */
   bytes: number;
   /** Names of forgotten snapshots of which now nothing is left. */
   forgotten: string[];
+  /** Results of drills of snapshots that are gone. */
   drills: number;
   /** What only forgotten snapshots still name: it can be removed when they were forgotten a day ago. */
   waiting: { packs: number; bytes: number };

@@ -26,11 +26,15 @@ export interface VerifyOptions {
 
 /** A snapshot whose file is sound. */
 export interface CheckedSnapshot {
+  /** The name of its file, without folder and ending. */
   name: string;
+  /** The beginning of its hash. */
   id: string;
+  /** 64 hex digits. */
   hash: string;
   /** ISO 8601. */
   time: string;
+  /** What it was taken for. */
   kind: Kind;
 }
 
@@ -38,18 +42,25 @@ export interface CheckedSnapshot {
 export interface Verification {
   /** Snapshot files that are sound; of how many the list of files was read. */
   snapshots: number;
+  /** Of how many the list of files was read. */
   trees: number;
   /** Packs that they name; of how many every byte was read, and how many bytes that were. */
   packs: number;
+  /** Of how many every byte was read. */
   packsRead: number;
+  /** How many bytes that were. */
   bytes: number;
   /** Blocks in them, and bytes of these when opened. */
   blocks: number;
+  /** Bytes of the blocks when opened. */
   rawBytes: number;
+  /** Snapshot files that prune took out. */
   forgotten: number;
+  /** Results of drills. */
   drills: number;
   /** Packs that no snapshot names: no damage; prune removes them. */
   unused: { packs: number; bytes: number };
+  /** What is not as it was stored. */
   findings: Finding[];
   /** Ids of all snapshots that cannot be restored completely any more. */
   damaged: string[];

@@ -16,6 +16,7 @@ import { judgeDatabase, notesOf, type Report } from "./drill_report.ts";
 import type { ProgressEvent } from "./progress.ts";
 import { freeBytesOf, outlinesOf } from "./restore_look.ts";
 
+/** What is told while a drill runs. */
 export type DrillEvent =
   | { type: "drill begins"; snapshot: string; time: string; files: number; bytes: number }
   | { type: "note"; message: string }
@@ -34,6 +35,7 @@ export interface DrillOptions {
 
 /** What was found. */
 export interface DrillResult extends Drill {
+  /** The snapshot's id. */
   id: string;
   /** When the snapshot was taken, ISO 8601. */
   taken: string;

@@ -4,7 +4,7 @@ import type { KeepPolicy } from "../repository/keep_policy.ts";
 import { forget, type PruneEvent, type Removed, removeUnused, undo, type UnusedOptions } from "../repository/prune.ts";
 import { Repository } from "../repository/repository.ts";
 import { decideRetention } from "../repository/retention.ts";
-import { idOf, readName, type Snapshot } from "../repository/snapshot_file.ts";
+import { idOf, type Kind, readName, type Snapshot } from "../repository/snapshot_file.ts";
 import type { ObjectStore } from "../stores/store.ts";
 import type { ProgressEvent } from "./progress.ts";
 import { type ShownSnapshot, showSnapshot } from "./snapshots.ts";
@@ -27,15 +27,23 @@ export interface PruneStoryOptions {
 
 /** What becomes of a snapshot, and why. */
 export interface JudgedSnapshot {
+  /** The beginning of its hash. */
   id: string;
+  /** 64 hex digits. */
   hash: string;
+  /** ISO 8601. */
   time: string;
-  kind?: Snapshot["kind"]; // absent: its file cannot be read
+  /** Absent: its file cannot be read. */
+  kind?: Kind;
+  /** Words that it was taken with. */
   tags: string[];
+  /** Whether it stays. */
   keep: boolean;
+  /** Why, for people. */
   reasons: string[];
 }
 
+/** What was done, or would be. */
 export interface PruneResult {
   /** Every snapshot, the oldest first. */
   snapshots: JudgedSnapshot[];

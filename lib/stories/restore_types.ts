@@ -21,11 +21,15 @@ export type RestoreEvent =
   /** plan.json is written: from now on the restore is decided, and any later writing command would finish it. */
   | { type: "decided"; id: string };
 
+/** The snapshot that a restore puts back. */
 export interface RestoredSnapshot {
+  /** The beginning of its hash. */
   id: string;
+  /** 64 hex digits. */
   hash: string;
   /** ISO 8601. */
   time: string;
+  /** What it was taken for. */
   kind: Kind;
 }
 
@@ -85,7 +89,9 @@ export interface RestoreResult {
    * `ifEmpty`, see `reason`.
    */
   state: "restored" | "finished" | "planned" | "nothing";
+  /** Why nothing was done. */
   reason?: "no snapshot" | "not empty";
+  /** What was put back. */
   snapshot?: RestoredSnapshot;
   /** Absent when an interrupted restore was finished. */
   plan?: RestorePlan;
@@ -93,7 +99,9 @@ export interface RestoreResult {
   safety?: string;
   /** Paths put into place, databases among them; those that were right already; those that went. */
   placed: number;
+  /** Paths that were right already. */
   unchanged: number;
+  /** Paths that went. */
   gone: number;
   /** Bytes put into place. */
   bytes: number;

@@ -65,14 +65,21 @@ export interface SnapshotResult {
 
 /** What `--plan` shows: from a look without a barrier. */
 export interface SnapshotPlan {
+  /** How many there are, databases among them. */
   files: number;
+  /** How many folders. */
   folders: number;
+  /** Bytes of all files. */
   bytes: number;
   /** Files that are new or look changed, and their bytes; databases count by their size. */
   changed: number;
+  /** Their bytes. */
   changedBytes: number;
+  /** Paths of databases. */
   databases: string[];
+  /** Patterns, and how many paths each leaves out. */
   excluded: Record<string, number>;
+  /** Id of the snapshot that it is told apart from. */
   parent?: string;
 }
 

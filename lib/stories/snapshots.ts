@@ -7,26 +7,37 @@ import { isIncomplete } from "./snapshot.ts";
 
 /** One snapshot as lists show it. */
 export interface ShownSnapshot {
+  /** The beginning of its hash. */
   id: string;
+  /** 64 hex digits. */
   hash: string;
   /** ISO 8601. */
   time: string;
+  /** What it was taken for. */
   kind: Kind;
   /** For a safety one: what it was taken before. */
   before?: string;
+  /** Words that it was taken with. */
   tags: string[];
+  /** How many files are in it, databases among them. */
   files: number;
+  /** How many folders. */
   folders: number;
   /** Bytes of everything in it; bytes that it added to the repository. */
   bytes: number;
+  /** Bytes that it added to the repository. */
   stored: number;
   /** Some files changed while being read, or could not be read. */
   incomplete: boolean;
+  /** Each database with its rows and migrations. */
   databases: Pick<DatabaseFacts, "path" | "configured" | "rows" | "migrations">[];
   /** The newest drill of it; absent: it was not tried. */
   drill?: ShownDrill;
+  /** user@host */
   by: string;
+  /** amber's version. */
   amber: string;
+  /** How long it took. */
   durationMs: number;
 }
 

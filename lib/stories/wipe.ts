@@ -2,6 +2,7 @@ import { removeStaleLinks } from "../capture/links.ts";
 import { type Contents, type HeldToEmpty, wipeCalls } from "../capture/wipe_calls.ts";
 import { removeWipeDecision, type WipeDecision, writeWipeDecision } from "../capture/wipe_decision.ts";
 import { type FilesToWipe, type GoingEntry, type Kept, lookAtFiles, mountPoints } from "../capture/wipe_look.ts";
+import type { EngineEvent } from "../engines/engine.ts";
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
 import { carryOut, finishWipe, giveBack, lockAlone, waitOf } from "./unfinished_wipe.ts";
@@ -15,8 +16,11 @@ export interface WipePlan {
   data: string;
   /** What goes of it: everything in all, and by each name in the folder itself. Bytes of files. */
   files: number;
+  /** How many folders. */
   folders: number;
+  /** Bytes of the files. */
   bytes: number;
+  /** By each name in the folder itself. */
   entries: GoingEntry[];
   /** What stays there, and why. */
   kept: Kept[];
@@ -26,7 +30,8 @@ export interface WipePlan {
 
 /** What is told while a wipe runs. */
 export type WipeEvent =
-  | Parameters<WipePlaces["report"]>[0]
+  /** `note`: something a person should know; `waiting`: for another amber, or for a database's lock. */
+  | Extract<EngineEvent, { type: "note" | "waiting" }>
   | { type: "wipe plan"; plan: WipePlan }
   /** The safety snapshot exists; `command` puts it back. */
   | { type: "safety"; id: string; command: string };
@@ -49,9 +54,11 @@ export interface WipeOptions extends WipePlaces {
 export interface WipeResult {
   /** `nothing`: there was nothing to remove. */
   state: "wiped" | "planned" | "nothing";
+  /** What went, or would go. */
   plan: WipePlan;
   /** The safety snapshot's id, and the command that puts it back. */
   safety?: string;
+  /** Puts it back. */
   command?: string;
 }
 
