@@ -44,7 +44,7 @@ for entry in entries:
     path = os.path.join(target, entry["p"].lstrip("/"))
     if ".." in entry["p"].split("/"): sys.exit(f"recover: {entry['p']} leads out of the folder")
     if entry["k"] == "d": os.makedirs(path, mode=0o700, exist_ok=True)
-    elif entry["k"] == "l": os.symlink(entry["to"], path)
+    elif entry["k"] == "l": continue  # last of all: nothing is to be written through one
     elif entry["k"] == "h": os.link(os.path.join(target, entry["to"]), path)
     elif "h" in entry:
         with open(path, "xb") as file:
@@ -55,6 +55,8 @@ for entry in entries:
         with open(path, "rb") as file:
             for chunk in iter(lambda: file.read(1 << 20), b""): digest.update(chunk)
         if digest.hexdigest() != entry["h"]: sys.exit(f"recover: {entry['p']} is damaged")
+for entry in entries:
+    if entry["k"] == "l": os.symlink(entry["to"], os.path.join(target, entry["p"]))
 for entry in reversed(entries):
     path = os.path.join(target, entry["p"].lstrip("/"))
     if not os.path.lexists(path): continue
