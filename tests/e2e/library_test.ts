@@ -1,8 +1,25 @@
 /** amber as a library: what an app that starts, or a test suite, does with mod.ts. */
 import assert from "node:assert/strict";
-import { AmberError, check, migrate, type MigrateEvent, type MigrateOptions, type PlannedStep } from "../../mod.ts";
+import { DatabaseSync } from "node:sqlite";
+import {
+  AmberError,
+  check,
+  type DataOptions,
+  drill,
+  migrate,
+  type MigrateEvent,
+  type MigrateOptions,
+  type PlannedStep,
+  prune,
+  restore,
+  snapshot,
+  verify,
+  wipe,
+} from "../../mod.ts";
+import { command, projectFolder, spawnCommand } from "../support/command.ts";
+import { makeDatabase, treeOf } from "../support/data_tree.ts";
 import { type Need, testWith } from "../support/skip.ts";
-import type { Files } from "../support/temp_folder.ts";
+import { type Files, type TempFolder, tempFolder } from "../support/temp_folder.ts";
 import { type Project, project } from "./project.ts";
 
 interface Library extends Project {
@@ -250,4 +267,212 @@ onBoth("options that contradict each other are refused", three, async ({ options
   await assert.rejects(migrate({ ...options, target: "1", back: 1 }), { code: "USAGE" });
   for (const back of [0, -1, 1.5, NaN]) await assert.rejects(migrate({ ...options, back }), { code: "USAGE" });
   assert.equal(await history(), "");
+});
+
+interface App extends AsyncDisposable {
+  folder: TempFolder;
+  options: DataOptions;
+  /** The configured database. */
+  path: string;
+}
+
+/** An app with uploads, and a database in its data folder. */
+async function app(files: Files = {}): Promise<App> {
+  const folder = await tempFolder({ "data/uploads/cat.jpg": "a cat", ...files });
+  const path = folder.path("data/app.db");
+  makeDatabase(path, { rows: 20 });
+  return {
+    ...{ folder, path },
+    options: { database: `sqlite:${path}`, data: folder.path("data"), repository: folder.path("repository") },
+    [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
+  };
+}
+
+Deno.test("snapshot(), drill(), verify(), restore(), wipe(), prune(): told in events, and each gives what the next needs", async () => {
+  await using made = await app();
+  const { options, folder } = made;
+  const events: string[] = [];
+  const told = { ...options, report: ({ type }: { type: string }) => events.push(type) };
+  const planned = await snapshot({ ...told, plan: true });
+  assert.deepEqual([planned.id, planned.planned?.files, events], [undefined, 2, []]);
+  const before = treeOf(folder.path("data"));
+
+  const first = await snapshot({ ...told, tags: ["first"] });
+  assert.deepEqual([first.incomplete, first.snapshot?.tags, first.snapshot?.id], [false, ["first"], first.id]);
+  assert.equal(first.snapshot?.databases[0]?.rows.notes, 20);
+  assert.ok(events.includes("snapshot begins") && events.includes("progress"), events.join());
+
+  const drilled = await drill(told);
+  assert.deepEqual([drilled.ok, drilled.id, drilled.rows], [true, first.id, 20]);
+  const verified = await verify(told);
+  assert.deepEqual([verified.findings, verified.snapshots], [[], 1]);
+
+  events.length = 0;
+  const wiped = await wipe(told);
+  assert.deepEqual([wiped.state, wiped.plan.files, wiped.plan.database?.tables], ["wiped", 1, ["notes"]]);
+  assert.ok(events.indexOf("wipe plan") < events.indexOf("safety"), events.join());
+  assert.equal(wiped.command, `amber restore ${wiped.safety}`);
+  assert.deepEqual([...Deno.readDirSync(folder.path("data"))].map(({ name }) => name).sort(), [".amber", "app.db"]);
+
+  events.length = 0;
+  const restored = await restore(told);
+  assert.deepEqual([restored.state, restored.snapshot?.id], ["restored", first.id], "never the safety one");
+  assert.ok(events.includes("restore plan") && events.includes("decided"), events.join());
+  assert.deepEqual(treeOf(folder.path("data")), before);
+
+  const pruned = await prune({ ...told, keep: "1 last" });
+  assert.deepEqual(pruned.snapshots.map(({ kind, keep }) => [kind, keep]), [["ordinary", true], ["safety", true]]);
+  const removed = await prune({ ...told, remove: [wiped.safety!] });
+  assert.deepEqual(removed.forgotten, [wiped.safety]);
+});
+
+Deno.test("restore() takes a part, paths, a time and another folder", async () => {
+  await using made = await app();
+  const { options, folder, path } = made;
+  await snapshot(options);
+  const between = new Date();
+  await new Promise((later) => setTimeout(later, 1)); // two moments
+  await folder.write({ "data/uploads/cat.jpg": "another cat", "data/more": "more" });
+  using database = new DatabaseSync(path);
+  database.exec("delete from notes");
+  await snapshot(options);
+  const count = () => database.prepare("select count(*) as count from notes").get()!.count;
+
+  await restore({ ...options, at: between, part: "database" });
+  assert.deepEqual([count(), await folder.read("data/uploads/cat.jpg")], [20, "another cat"]);
+  await restore({ ...options, at: between, paths: ["uploads"] });
+  assert.deepEqual([await folder.read("data/uploads/cat.jpg"), await folder.read("data/more")], ["a cat", "more"]);
+  const elsewhere = await restore({ ...options, to: folder.path("elsewhere") });
+  assert.deepEqual([elsewhere.safety, await folder.read("elsewhere/uploads/cat.jpg")], [undefined, "another cat"]);
+  assert.equal((await restore({ ...options, ifEmpty: true })).state, "nothing");
+});
+
+Deno.test("what `confirm` throws stops restore() and wipe(), and nothing was done", async () => {
+  await using made = await app();
+  const { options, folder } = made;
+  await snapshot(options);
+  await folder.write({ "data/uploads/cat.jpg": "another cat" });
+  const before = treeOf(folder.path("data"));
+  const no = new Error("no");
+  const seen: unknown[] = [];
+  const confirm = (plan: unknown) => {
+    seen.push(plan);
+    throw no;
+  };
+  await assert.rejects(restore({ ...options, confirm }), (error) => error === no);
+  await assert.rejects(wipe({ ...options, confirm }), (error) => error === no);
+  assert.equal(seen.length, 2);
+  assert.deepEqual(treeOf(folder.path("data")), before);
+  assert.equal((await wipe({ ...options, plan: true, confirm })).state, "planned");
+  assert.deepEqual((await verify(options)).snapshots, 1, "no safety snapshot either");
+});
+
+Deno.test("errors of the library have codes", async () => {
+  await using made = await app();
+  const { options, folder } = made;
+  const postgres = { ...options, database: "postgres://u:s3cretpass@127.0.0.1:1/x" };
+  await assert.rejects(restore(options), { code: "REPOSITORY_MISSING" });
+  await assert.rejects(verify(options), { code: "REPOSITORY_MISSING" });
+  await assert.rejects(wipe(postgres), { code: "USAGE", message: /SQLite only/ });
+  const gone = { data: folder.path("gone"), database: `sqlite:${folder.path("gone.db")}` };
+  await assert.rejects(snapshot({ ...options, ...gone }), { code: "DATA_MISSING" });
+  await assert.rejects(prune({ ...options, keep: "often" }), { code: "USAGE" });
+  const taken = await snapshot(postgres);
+  assert.deepEqual(taken.snapshot?.databases.map(({ configured }) => configured), [false], "a file like others then");
+  await assert.rejects(restore({ ...options, snapshot: "ffffffffff" }), { code: "SNAPSHOT_UNKNOWN" });
+  const reason = new Error("the app is shutting down");
+  await assert.rejects(snapshot({ ...options, signal: AbortSignal.abort(reason) }), (error) => error === reason);
+});
+
+Deno.test("nothing is printed, whatever happens", async () => {
+  await using made = await app();
+  await made.folder.write({
+    "quiet.ts": `import { drill, prune, restore, snapshot, verify, wipe } from ${
+      JSON.stringify(`${projectFolder}/mod.ts`)
+    };
+      const options = JSON.parse(Deno.args[0]);
+      await snapshot(options); await snapshot(options);
+      await drill(options); await verify(options); await wipe(options); await restore(options); await prune(options);
+      await restore({ ...options, snapshot: "ff" }).catch(() => {});`,
+  });
+  const run = ["run", "-A", "--quiet", "--no-check", "--config", `${projectFolder}/deno.json`];
+  const { code, stdout, stderr } = await command(
+    Deno.execPath(),
+    [...run, made.folder.path("quiet.ts"), JSON.stringify(made.options)],
+    { cwd: made.folder.root },
+  );
+  assert.deepEqual([code, stdout, stderr], [0, "", ""]);
+});
+
+/** Another process that tries to write all the time; says how it went when its stdin ends. */
+const intruder = `import { DatabaseSync } from "node:sqlite";
+  const database = new DatabaseSync(Deno.args[0], { timeout: 0 });
+  const tally = { refused: 0, written: 0 };
+  console.log("begun");
+  const go = () => {
+    for (let i = 0; i < 20; i++) {
+      try { database.exec("insert into notes (text) values ('intruder')"); tally.written++; }
+      catch (error) { if (!/locked/.test(error.message)) throw error; tally.refused++; }
+    }
+    try { Deno.statSync(Deno.args[1]); setTimeout(go, 0); } catch { console.log(JSON.stringify(tally)); }
+  };
+  go();`;
+
+for (const journal of ["wal", "delete"] as const) {
+  Deno.test(`an app's own write transaction stays whole while snapshot() runs in its process, ${journal}`, async () => {
+    await using made = await app({ "intruder.ts": intruder, "go": "" });
+    const { options, folder, path } = made;
+    // More to read, so that the intruder has time.
+    for (let i = 0; i < 8; i++) {
+      Deno.writeFileSync(folder.path(`data/uploads/${i}.bin`), crypto.getRandomValues(new Uint8Array(65_536)));
+      Deno.truncateSync(folder.path(`data/uploads/${i}.bin`), 4_000_000);
+    }
+    using own = new DatabaseSync(path, { timeout: 0 });
+    own.exec(`pragma journal_mode = ${journal}`);
+    own.exec("begin immediate; insert into notes (text) values ('mine')");
+    await using other = spawnCommand(
+      Deno.execPath(),
+      ["run", "-A", "--quiet", folder.path("intruder.ts"), path, folder.path("go")],
+      { cwd: folder.root },
+    );
+    await other.until("begun");
+    const first = await snapshot({ ...options, held: [path] });
+    const second = await snapshot({ ...options, held: [path], reread: true });
+    Deno.removeSync(folder.path("go"));
+    const { stdout, stderr } = await other.result;
+    const tally = JSON.parse(stdout.split("\n").at(-2)!);
+    assert.ok(tally.refused > 20, stderr);
+    assert.equal(tally.written, 0, "another process wrote inside our transaction: a lock was lost");
+    own.exec("commit");
+    assert.equal(own.prepare("select count(*) as count from notes").get()!.count, 21);
+    assert.equal(own.prepare("pragma integrity_check").get()!.integrity_check, "ok");
+    // What was not committed is in neither.
+    for (const { snapshot: taken } of [first, second]) assert.equal(taken?.databases[0]?.rows.notes, 20);
+  });
+}
+
+Deno.test("without `held` snapshot() does not wait for its own process for ever", async () => {
+  await using made = await app();
+  using own = new DatabaseSync(made.path, { timeout: 0 });
+  own.exec("begin immediate");
+  await assert.rejects(snapshot(made.options), { code: "DATABASE_BUSY", where: made.path });
+  own.exec("insert into notes (text) values ('mine'); commit");
+  assert.equal((await snapshot(made.options)).snapshot?.databases[0]?.rows.notes, 21);
+});
+
+Deno.test("an app's connections stay usable through snapshots, restores and wipes in its own process", async () => {
+  await using made = await app();
+  const { options, path } = made;
+  using own = new DatabaseSync(path, { timeout: 5_000 });
+  const count = own.prepare("select count(*) as count from notes");
+  assert.equal(count.get()!.count, 20);
+  const { id } = await snapshot(options);
+  own.exec("insert into notes (text) values ('later')");
+  await wipe(options);
+  assert.throws(() => count.get(), /no such table/);
+  await restore({ ...options, snapshot: id });
+  assert.equal(count.get()!.count, 20);
+  own.exec("insert into notes (text) values ('after')");
+  assert.equal(count.get()!.count, 21);
+  assert.equal(own.prepare("pragma integrity_check").get()!.integrity_check, "ok");
 });
