@@ -10,8 +10,10 @@ const goOn = "then run the same restore again: it goes on where it was";
 export function explainFailure(error: unknown, stage: Stage): unknown {
   // What was opened without waiting comes as Deno's own, with the system's as its cause.
   const code = systemCode(error) ?? systemCode((error as { cause?: unknown } | undefined)?.cause);
-  if (error instanceof AmberError || code === undefined) return error;
-  const { message } = error as Error;
+  const { message = "" } = (error ?? {}) as Error;
+  // Deno names the usual failures only: a file that is too large has a number and no name.
+  const isSystems = code !== undefined || /\(os error \d+\)/.test(message);
+  if (error instanceof AmberError || !isSystems) return error;
   const next = stage === "decided" ? goOn : "then restore again. Nothing was touched";
   const parts = { message: `Cannot restore: ${message}`, cause: error };
   if (code === "ENOSPC" || code === "EDQUOT") {

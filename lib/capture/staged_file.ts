@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { AmberError } from "../errors.ts";
 import { orNone, writeAll } from "../stores/file_calls.ts";
 import type { RegularFile } from "./regular_file.ts";
-import type { RestoreCalls } from "./restore_calls.ts";
+import type { RestoreCalls, StagedFile } from "./restore_calls.ts";
 
 /** A part of a file's content, `size` bytes from `from`; without bytes it is a hole, all zeros. */
 export interface ContentPiece {
@@ -58,6 +58,8 @@ export interface StagedContent {
   owner?: { uid: number; gid: number };
 }
 
+/** Bytes below which writing in the background costs more than it gains. */
+const smallPiece = 256 << 10;
 const zeros = new Uint8Array(1 << 20);
 
 /**
@@ -78,25 +80,24 @@ export async function writeStaged(
   },
 ): Promise<void> {
   const file = calls.open(path, { write: true, createNew: true, mode: 0o600 });
+  const sink = new Sink(file);
   let isHandedOver = false;
   try {
+    // At once: a size that no file can have is not to be found out after days of zeros.
+    file.truncateSync(content.size);
     const hash = createHash("sha256");
-    let written = 0; // where the file stands
     let size = 0;
     for await (const { from, size: pieceSize, bytes } of pieces) {
       stop.throwIfAborted();
       if (from !== size || (bytes && bytes.length !== pieceSize)) throw unlike(content, "its parts do not join");
       size += pieceSize;
-      if (!bytes) await hashZeros(hash, pieceSize, stop);
-      else {
-        hash.update(bytes);
-        if (written !== from) file.seekSync(from, Deno.SeekMode.Start);
-        writeAll(file, bytes);
-        written = size;
-      }
+      if (size > content.size) throw unlike(content, `it has more than ${content.size} bytes`);
+      if (bytes) await sink.write(from, bytes);
+      if (bytes) hash.update(bytes);
+      else await hashZeros(hash, pieceSize, stop);
       progress(pieceSize);
     }
-    if (written !== size) file.truncateSync(size);
+    await sink.settle();
     if (size !== content.size) throw unlike(content, `it has ${size} bytes instead of ${content.size}`);
     if (hash.digest("hex") !== content.sha256) {
       throw unlike(content, "its content does not have the hash that was recorded");
@@ -108,7 +109,42 @@ export async function writeStaged(
     isHandedOver = true;
     await flushing.add(file);
   } finally {
-    if (!isHandedOver) file.close();
+    if (!isHandedOver) {
+      await sink.settle().catch(() => {}); // what stops this is known already
+      file.close();
+    }
+  }
+}
+
+/** Small pieces are written at once; large ones while the next is read and hashed: a disk takes as long as all of that. */
+class Sink {
+  #at = 0;
+  #writing?: Promise<void>;
+
+  constructor(private readonly file: StagedFile) {}
+
+  /** The bytes are not to be changed until the next call returns. */
+  async write(from: number, bytes: Uint8Array): Promise<void> {
+    await this.settle();
+    if (this.#at !== from) this.file.seekSync(from, Deno.SeekMode.Start);
+    this.#at = from + bytes.length;
+    if (bytes.length < smallPiece) return writeAll(this.file, bytes);
+    this.#writing = this.#writeLarge(bytes);
+    this.#writing.catch(() => {}); // heard by settle()
+  }
+
+  async settle(): Promise<void> {
+    const writing = this.#writing;
+    this.#writing = undefined;
+    await writing;
+  }
+
+  async #writeLarge(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const count = await this.file.write(bytes.subarray(done));
+      if (count === 0) throw Object.assign(new Error("nothing more is written"), { code: "EIO" });
+      done += count;
+    }
   }
 }
 

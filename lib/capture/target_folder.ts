@@ -20,6 +20,10 @@ export interface TargetOptions {
   id: string;
 }
 
+/** What the system says when something has come or gone since it was looked at, and how often that is believed. */
+const changes = new Set(["ENOENT", "ENOTDIR", "EEXIST", "EISDIR", "ENOTEMPTY"]);
+const mostTries = 5;
+
 /**
  * A folder that things are put into. No link in it is followed: each folder on the way to a place is looked at, and
  * what is none gives way. Everything may be done twice.
@@ -57,6 +61,10 @@ export class TargetFolder {
 
   /** Makes a folder, and those above it, where there are none; what is in the way gives way. One that is made has the mode. */
   ensureFolder(place: string, mode = 0o700): void {
+    this.#despiteOthers(() => this.#ensureFolder(place, mode));
+  }
+
+  #ensureFolder(place: string, mode: number): void {
     const { calls, root } = this.options;
     let end = 0;
     do {
@@ -65,7 +73,7 @@ export class TargetFolder {
       const path = `${root}/${part}`;
       if (this.#folders.has(path)) continue;
       const info = orNone(() => calls.lstat(path));
-      if (info && !info.isDirectory) this.moveAway(part, `way-${this.#moved++}`);
+      if (info && !info.isDirectory) this.#moveAway(part, `way-${this.#moved++}`);
       if (!info?.isDirectory) {
         this.#touch(path);
         calls.mkdir(path, { mode: 0o700 });
@@ -80,6 +88,10 @@ export class TargetFolder {
    * whatever is there now stays. False when it stays because something of ours lies in it.
    */
   moveAway(place: string, name: string): boolean {
+    return this.#despiteOthers(() => this.#moveAway(place, name));
+  }
+
+  #moveAway(place: string, name: string): boolean {
     const { calls, gone } = this.options;
     let aside = `${gone}/${name}`;
     if (orNone(() => calls.lstat(aside))) {
@@ -116,9 +128,13 @@ export class TargetFolder {
    * @param first Where the first name of the same file is.
    */
   put(staged: string, place: string, first?: string): void {
+    this.#despiteOthers(() => this.#put(staged, place, first));
+  }
+
+  #put(staged: string, place: string, first: string | undefined): void {
     const { calls } = this.options;
     const slash = place.lastIndexOf("/");
-    if (slash > 0) this.ensureFolder(place.slice(0, slash));
+    if (slash > 0) this.#ensureFolder(place.slice(0, slash), 0o700);
     const path = this.full(place);
     this.#touch(path);
     try {
@@ -127,8 +143,20 @@ export class TargetFolder {
       const code = systemCode(error);
       if (code === "EXDEV") return this.#copyOver(staged, path, first);
       if (code !== "EISDIR") throw error;
-      if (!this.moveAway(place, `way-${this.#moved++}`)) throw inTheWay(path);
+      if (!this.#moveAway(place, `way-${this.#moved++}`)) throw inTheWay(path);
       calls.rename(staged, path);
+    }
+  }
+
+  /** The app goes on while this works: what was looked at may be another thing by now. Then it is looked at again. */
+  #despiteOthers<T>(work: () => T): T {
+    for (let tries = 1;; tries++) {
+      try {
+        return work();
+      } catch (error) {
+        if (tries === mostTries || !changes.has(systemCode(error) ?? "")) throw error;
+        this.#folders.clear();
+      }
     }
   }
 

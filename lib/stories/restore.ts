@@ -1,33 +1,34 @@
-import { putBack } from "../capture/put_back.ts";
-import { type RestoreCalls, restoreCalls } from "../capture/restore_calls.ts";
-import { type Asked, type Decision, isSameAsk, readDecision, writeDecision } from "../capture/restore_decision.ts";
+import { restoreCalls } from "../capture/restore_calls.ts";
+import { type Asked, type Decision, isSameAsk, readDecision } from "../capture/restore_decision.ts";
 import { explainFailure } from "../capture/restore_failure.ts";
 import { outsidePlace } from "../capture/restore_items.ts";
 import { RestoreLock } from "../capture/restore_lock.ts";
-import { stage, type Staged } from "../capture/stage.ts";
+import type { Staged } from "../capture/stage.ts";
 import { removeIfThere } from "../capture/target_folder.ts";
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
 import { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { idOf, type Snapshot } from "../repository/snapshot_file.ts";
-import { type Emptiness, judgeEmptiness } from "./restore_if_empty.ts";
+import { judgeEmptiness } from "./restore_if_empty.ts";
 import { lookBefore, type Looked, refuseHopeless } from "./restore_look.ts";
 import {
-  otherTarget,
-  ownTarget,
-  refuseFilled,
-  refuseMissingFolder,
-  type RestoreTarget,
-  selectionOf,
-} from "./restore_target.ts";
-import type { RestoredSnapshot, RestoreOptions, RestoreResult } from "./restore_types.ts";
+  askedFor,
+  find,
+  hasDatabase,
+  narrowed,
+  nothing,
+  refuseNoDatabase,
+  refusePartial,
+  shown,
+  waitOf,
+} from "./restore_request.ts";
+import { decide, finishStaged, stageAll, takeSafety, undoStaging } from "./restore_steps.ts";
+import { otherTarget, ownTarget, refuseFilled, refuseMissingFolder, type RestoreTarget } from "./restore_target.ts";
+import type { RestoreOptions, RestoreResult } from "./restore_types.ts";
 import { finishRestore } from "./unfinished_restore.ts";
 
 export type * from "./restore_types.ts";
-
-/** Default waits, ms: for another restore and for a database's lock; the container's start is patient. */
-const waits = { usual: 5_000, ifEmpty: 600_000 };
 
 /**
  * Puts a snapshot back: looks and plans, asks, takes a safety snapshot, stages everything and checks it, decides, puts it
@@ -161,191 +162,4 @@ async function planOnly(options: RestoreOptions): Promise<RestoreResult> {
   const contents = new SnapshotReader(options.repository!.store, snapshot, pool);
   const { plan } = await look(options, { snapshot, contents, target, asked });
   return { ...nothing(undefined, target), state: "planned", snapshot: shown(snapshot), plan, notes: plan.notes };
-}
-
-/** undefined: with `ifEmpty`, where there is no snapshot yet. @throws {AmberError} SNAPSHOT_UNKNOWN, SNAPSHOT_AMBIGUOUS */
-async function find({ repository, wanted, at, ifEmpty, report }: RestoreOptions): Promise<Snapshot | undefined> {
-  if (!repository) {
-    if (ifEmpty) return undefined;
-    throw new AmberError("REPOSITORY_MISSING", {
-      message: `Cannot restore "${wanted}": there is no repository yet`,
-      hint:
-        "The first amber snapshot makes it. If there should be one: is the volume mounted, is AMBER_REPOSITORY right?",
-    });
-  }
-  try {
-    return await repository.find(wanted, {
-      ...(at ? { at } : {}),
-      damaged: (error) => report({ type: "note", message: error.message }),
-    });
-  } catch (error) {
-    const isFirst = ifEmpty && error instanceof AmberError && error.code === "SNAPSHOT_UNKNOWN" &&
-      (await repository.names()).length === 0;
-    if (isFirst) return undefined;
-    throw error;
-  }
-}
-
-function askedFor({ wanted, at, selection, owners = false, ifEmpty = false }: RestoreOptions): Asked {
-  return { wanted, ...(at ? { at: at.toISOString() } : {}), selection: selectionOf(selection), owners, ifEmpty };
-}
-
-function narrowed({ selection }: Asked, empty: Emptiness): Asked["selection"] {
-  return { ...selection, files: selection.files && empty.files, database: selection.database && empty.database };
-}
-
-async function takeSafety({ takeSafety, report }: RestoreOptions): Promise<string> {
-  const hint = "Nothing was touched. Mend that first; or, when it cannot be: --no-safety together with --confirm NAME.";
-  let taken: { id: string; incomplete: boolean };
-  try {
-    taken = await takeSafety();
-  } catch (cause) {
-    if (cause instanceof AmberError && cause.exitStatus > 128) throw cause; // interrupted
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const where = cause instanceof AmberError ? cause.where : undefined;
-    throw new AmberError("SAFETY_SNAPSHOT_FAILED", {
-      message: `Cannot restore: what is there now cannot be kept in a safety snapshot. ${why}`,
-      where,
-      hint,
-      cause,
-    });
-  }
-  if (taken.incomplete) {
-    throw new AmberError("SAFETY_SNAPSHOT_FAILED", {
-      message:
-        `Cannot restore: the safety snapshot ${taken.id} of what is there now is incomplete, some files could not be read`,
-      hint,
-    });
-  }
-  report({ type: "safety", id: taken.id, command: `amber restore ${taken.id}` });
-  return taken.id;
-}
-
-interface Prepared {
-  contents: SnapshotReader;
-  target: RestoreTarget;
-  asked: Asked;
-  looked: Looked;
-}
-
-async function stageAll(options: RestoreOptions, { contents, target, asked, looked }: Prepared): Promise<Staged> {
-  const { calls = restoreCalls, stop, report } = options;
-  const { plan, items, full } = looked;
-  let done = 0;
-  return await stage({
-    calls,
-    contents,
-    folder: target.folder,
-    items,
-    same: new Set(plan.items.filter(({ how }) => how === "same").map(({ path }) => path)),
-    live: new Set(plan.databases.filter(({ way }) => way === "live").map(({ path }) => path)),
-    full,
-    owners: asked.owners,
-    stop,
-    progress: (bytes) => {
-      done += bytes;
-      report({ type: "progress", what: "restoring", done, total: plan.bytes, unit: "bytes" });
-    },
-  });
-}
-
-/** From the moment that this returns the restore is decided. */
-function decide(
-  { calls = restoreCalls, random, now }: RestoreOptions,
-  { snapshot, target, asked, looked, staged, safety }: Omit<Prepared, "contents"> & {
-    snapshot: Snapshot;
-    staged: Staged;
-    safety: string | undefined;
-  },
-): Decision {
-  const decision: Decision = {
-    id: random(16).toHex(),
-    snapshot: snapshot.hash,
-    name: snapshot.name,
-    asked,
-    target: target.root,
-    ...(target.database === undefined ? {} : { database: target.database }),
-    ...(safety === undefined ? {} : { safety }),
-    time: now().toISOString(),
-    names: staged.names,
-    databases: looked.items.filter(({ database }) => database).map(({ place }) => place),
-    goes: looked.plan.goes,
-  };
-  writeDecision(target.folder, decision, calls);
-  return decision;
-}
-
-async function finishStaged(
-  options: RestoreOptions,
-  { decision, looked, target }: { decision: Decision; looked: Looked; target: RestoreTarget },
-): Promise<{ placed: number; gone: number; bytes: number }> {
-  const { calls = restoreCalls, stop, report, replace = false } = options;
-  try {
-    const { waitMs } = waitOf(options);
-    return await putBack({
-      ...{ calls, decision, replace, stop, report, waitMs },
-      folder: target.folder,
-      items: looked.items,
-      root: target.root,
-      ...(target.database === undefined ? {} : { database: target.database }),
-      isKept: target.isKept,
-      progress: (what, done, total) =>
-        report({ type: "progress", what, done, total, unit: what === "writing databases" ? "databases" : "files" }),
-    });
-  } catch (error) {
-    throw explainFailure(error, "decided");
-  }
-}
-
-/** What is staged and not decided is of no use to anybody. Failing at that is no news: the next restore removes it. */
-function undoStaging({ folder, scratch, isElsewhere }: RestoreTarget, calls: RestoreCalls): void {
-  try {
-    removeIfThere(isElsewhere ? scratch : folder, calls);
-  } catch (error) {
-    if (!(error instanceof Error) || !("code" in error)) throw error;
-  }
-}
-
-export function waitOf(
-  { waitMs, stop, report, ifEmpty }: Pick<RestoreOptions, "waitMs" | "stop" | "report" | "ifEmpty">,
-): { waitMs: number; stop: AbortSignal; report: RestoreOptions["report"] } {
-  return { waitMs: waitMs ?? (ifEmpty ? waits.ifEmpty : waits.usual), stop, report };
-}
-
-function refusePartial(snapshot: Snapshot): void {
-  if (snapshot.kind !== "partial") return;
-  throw new AmberError("SNAPSHOT_UNKNOWN", {
-    message: `Cannot restore ${idOf(snapshot)}: it is the trace of a snapshot that was never finished`,
-    hint: "amber snapshots lists those that are whole.",
-  });
-}
-
-/** Who asks for the database alone is not served with nothing. */
-function refuseNoDatabase({ database, to }: RestoreOptions, snapshot: Snapshot, { selection }: Asked): void {
-  if (!selection.database || selection.files) return;
-  if (to === undefined && database?.engine === "postgres") {
-    throw new AmberError("USAGE", {
-      message: "Cannot restore the database: this version restores SQLite only, and a Postgres is configured",
-      hint: "amber restore SNAPSHOT --files restores the rest.",
-    });
-  }
-  if (hasDatabase(snapshot)) return;
-  throw new AmberError("SNAPSHOT_FILE_UNKNOWN", {
-    message: `Cannot restore the database: the snapshot ${idOf(snapshot)} has none`,
-    hint: "amber snapshots lists the others.",
-  });
-}
-
-function hasDatabase({ facts }: Snapshot): boolean {
-  return facts.databases.some(({ configured }) => configured);
-}
-
-export function shown(snapshot: Snapshot): RestoredSnapshot {
-  const { hash, time, kind } = snapshot;
-  return { id: idOf(snapshot), hash, time, kind };
-}
-
-function nothing(reason: RestoreResult["reason"], target: RestoreTarget): RestoreResult {
-  const none = { placed: 0, unchanged: 0, gone: 0, bytes: 0, notes: [], target: target.root };
-  return { state: "nothing", ...(reason === undefined ? {} : { reason }), ...none };
 }

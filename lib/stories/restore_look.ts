@@ -179,9 +179,24 @@ export function refuseHopeless({ plan, items, full }: Looked, target: RestoreTar
       hint: "Nothing was touched. Make room, restore less (--path, --database), or elsewhere (--to FOLDER).",
     });
   }
+  for (const { place } of items) refuseLongName(full(place));
   const folders = new Set<string>();
   for (const place of [...items.map((item) => item.place), ...plan.goes]) folders.add(folderAbove(full(place)));
   for (const folder of folders) refuseClosed(folder);
+}
+
+/** Bytes of a name, and of a whole path, that Linux takes. */
+const longest = { name: 255, path: 4095 };
+
+function refuseLongName(path: string): void {
+  const sizeOf = (text: string) => text.length * 3 < longest.name ? 0 : new TextEncoder().encode(text).length;
+  const isLong = sizeOf(path) > longest.path || path.split("/").some((name) => sizeOf(name) > longest.name);
+  if (!isLong) return;
+  throw new AmberError("FILE_UNWRITABLE", {
+    message: `Cannot restore "${path.slice(0, 100)}…": its name is longer than this system can have`,
+    where: path.slice(0, 300),
+    hint: "Nothing was touched. Restore the others by their paths: --path FOLDER",
+  });
 }
 
 /** A folder that we own can be opened for ourselves; another one that we may not write in stops everything. */

@@ -28,7 +28,7 @@ interface Fault {
 }
 
 const writing =
-  /^(mkdir|rename|symlink|link|file\.writeSync|file\.truncateSync|open|markImage|putImage|file\.syncSync|file\.syncData)$/;
+  /^(mkdir|rename|symlink|link|file\.write(Sync)?|file\.truncateSync|open|markImage|putImage|file\.syncSync|file\.syncData)$/;
 
 const faults: Fault[] = [
   {

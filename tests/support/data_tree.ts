@@ -143,7 +143,8 @@ export function treeOf(
       else if (info.isDirectory) {
         found[path] = { type: "folder", ...common };
         walk(`${path}/`);
-      } else if (isCompanion(`${folder}/${path}`)) continue;
+      } else if (!info.isFile) found[path] = { type: "special" }; // opening a FIFO would wait for ever
+      else if (isCompanion(`${folder}/${path}`)) continue;
       else if (isDatabase(`${folder}/${path}`)) {
         found[path] = { type: "database", mode: common.mode, ...rowsOf(`${folder}/${path}`) };
       } else {

@@ -53,6 +53,10 @@ function steppedFile(file: Deno.FsFile, path: string, note: (call: string, path:
     writeSync: stepped("writeSync", (bytes: Uint8Array) => file.writeSync(bytes)),
     seekSync: stepped("seekSync", (at: number | bigint, whence: Deno.SeekMode) => file.seekSync(at, whence)),
     syncSync: stepped("syncSync", () => file.syncSync()),
+    write: async (bytes: Uint8Array) => {
+      note("file.write", path);
+      return await file.write(bytes);
+    },
     syncData: async () => {
       note("file.syncData", path);
       await file.syncData();

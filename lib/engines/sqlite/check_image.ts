@@ -4,6 +4,8 @@ import type { ImageCheckMessage } from "./check_worker.ts";
 export interface ImageQuestion {
   /** Tables to count. */
   tables: readonly string[];
+  /** quick_check instead of integrity_check: all pages and rows, but not whether each index has what its table has. */
+  isQuick?: boolean;
 }
 
 /** What an image holds. */
