@@ -55,7 +55,7 @@ export async function finishWipe(options: WipePlaces): Promise<boolean> {
   if (decision.database !== undefined) {
     const contents = await calls.lookAtContents(decision.database, waitOf(options));
     if (contents?.marker !== decision.id) {
-      removeWipeDecision(target.scratch, calls);
+      inWords(() => removeWipeDecision(target.scratch, calls));
       return false;
     }
   }
@@ -83,7 +83,7 @@ export async function carryOut(
   const isThere = statOrNone(root)?.isDirectory;
   const left = isThere ? inWords(() => wipeFiles({ calls, root, going: files.going, random })) : [];
   if (decision.database !== undefined) await giveBack(options, target, decision.id);
-  removeWipeDecision(scratch, calls);
+  inWords(() => removeWipeDecision(scratch, calls));
   if (left.length === 0) return;
   throw new AmberError("FILE_UNWRITABLE", {
     message: `Cannot remove "${left[0]!.place}"${left.length > 1 ? ` and ${left.length - 1} more` : ""}: ${
@@ -125,15 +125,17 @@ export async function lockAlone(options: WipePlaces, { scratch }: WipeTarget): P
   }
 }
 
-function inWords<T>(work: () => T): T {
+/** What the operating system refuses, in amber's words. */
+export function inWords<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
     const code = systemCode(error);
     if (error instanceof AmberError || code === undefined) throw error;
-    throw new AmberError("FILE_UNWRITABLE", {
+    const isFull = code === "ENOSPC" || code === "EDQUOT";
+    throw new AmberError(isFull ? "DISK_FULL" : "FILE_UNWRITABLE", {
       message: `Cannot wipe: ${(error as Error).message}`,
-      hint: "Mend that, then run amber wipe again: it goes on where it was.",
+      hint: `${isFull ? "Make room on the disk" : "Mend that"}, then run amber wipe again: it goes on where it was.`,
       cause: error,
     });
   }

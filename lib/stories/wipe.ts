@@ -5,7 +5,7 @@ import { type FilesToWipe, type GoingEntry, type Kept, lookAtFiles, mountPoints 
 import type { EngineEvent } from "../engines/engine.ts";
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
-import { carryOut, finishWipe, giveBack, lockAlone, waitOf } from "./unfinished_wipe.ts";
+import { carryOut, finishWipe, giveBack, inWords, lockAlone, waitOf } from "./unfinished_wipe.ts";
 import { type WipePlaces, type WipeTarget, wipeTarget } from "./wipe_target.ts";
 
 export type { WipePlaces } from "./wipe_target.ts";
@@ -106,16 +106,14 @@ async function wipeLocked(options: WipeOptions, target: WipeTarget): Promise<Wip
     ...(held ? { database: held.file } : {}),
     going: files.going,
   };
-  writeWipeDecision(target.scratch, decision, calls);
-  if (held) {
-    try {
-      await calls.empty(held.database, decision.id, waitOf(options));
-    } catch (error) {
-      removeWipeDecision(target.scratch, calls);
-      throw error;
-    }
-    held.letGo();
+  try {
+    inWords(() => writeWipeDecision(target.scratch, decision, calls));
+    if (held) await calls.empty(held.database, decision.id, waitOf(options));
+  } catch (error) {
+    removeWipeDecision(target.scratch, calls);
+    throw error;
   }
+  held?.letGo();
   await carryOut(options, target, decision, files);
   return {
     state: "wiped",

@@ -1,7 +1,9 @@
 /** A wipe that is killed before each of its steps: the next command that writes leaves all of it, or nothing. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { command, type CommandResult, projectFolder } from "../support/command.ts";
+import { Repository } from "../../lib/repository/repository.ts";
+import { DirectoryStore } from "../../lib/stores/directory.ts";
+import { type CommandResult, projectFolder, spawnCommand } from "../support/command.ts";
 import { makeDatabase, treeOf } from "../support/data_tree.ts";
 import { random, runSeed } from "../support/random.ts";
 import { type App, appIn, putBack } from "../support/restoring.ts";
@@ -35,17 +37,26 @@ function make(app: App): void {
   makeDatabase(`${app.data}/second.db`, { rows: 10, text: "old" });
 }
 
+/** Before which step, or how long after it began: that is chance, nothing can be awaited there. */
+type Kill = { killAt?: number; afterMs?: number };
+
 /** A wipe in a process of its own. */
-function wipeIn(task: WipeTask): Promise<CommandResult> {
+async function wipeIn(task: WipeTask, { afterMs }: Kill): Promise<CommandResult> {
   const script = `${projectFolder}/tests/support/wiping.ts`;
-  return command(Deno.execPath(), ["run", "-A", "--quiet", "--no-check", script, JSON.stringify(task)], {
-    cwd: task.app.root,
-    timeoutMs: 120_000,
-  });
+  const run = ["run", "-A", "--quiet", "--no-check", script, JSON.stringify(task)];
+  await using wiping = spawnCommand(Deno.execPath(), run, { cwd: task.app.root, timeoutMs: 120_000 });
+  if (afterMs !== undefined) {
+    await wiping.until("begun");
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    wiping.kill("SIGKILL");
+  }
+  return await wiping.result;
 }
 
 /** Paths in the data folder besides amber's own and the database, with what is in them. */
 function filesOf(app: App): Record<string, unknown> {
+  // What a killed process left beside it goes when it is opened and closed, not in the middle of the look.
+  if (exists(`${app.data}/second.db`)) textsOf(`${app.data}/second.db`);
   return Object.fromEntries(
     Object.entries(treeOf(app.data)).filter(([path]) => !/^(\.amber|prod\.db)/.test(path))
       .map(([path, one]) => [path, one.type === "folder" ? { ...one, mtimeMs: 0 } : one]),
@@ -63,15 +74,16 @@ function textsOf(path: string): string[] | undefined {
   }
 }
 
-async function killAndFinish(variation: Variation, app: App, killAt: number | undefined) {
-  const story = `${variation.name}, killed before step ${killAt}`;
+async function killAndFinish(variation: Variation, app: App, kill: Kill) {
+  const { killAt } = kill;
+  const story = `${variation.name}, ${JSON.stringify(kill)}`;
   const old = { files: filesOf(app), texts: textsOf(app.database)! };
   const server = variation.server ? new DatabaseSync(app.database, { timeout: 5_000 }) : undefined;
   server?.prepare("select count(*) from notes").get();
   try {
-    const result = await wipeIn({ app, selection: variation.selection, ...(killAt === undefined ? {} : { killAt }) });
-    if (killAt === undefined) assert.equal(result.code, 0, `${story}\n${result.stdout}\n${result.stderr}`);
-    else assert.equal(result.signal, "SIGKILL", `${story}\n${result.stdout}\n${result.stderr}`);
+    const result = await wipeIn({ app, selection: variation.selection, ...(killAt ? { killAt } : {}) }, kill);
+    if (result.signal === null) assert.equal(result.code, 0, `${story}\n${result.stdout}\n${result.stderr}`);
+    if (killAt !== undefined) assert.equal(result.signal, "SIGKILL", `${story}\n${result.stdout}\n${result.stderr}`);
     server?.exec("create table if not exists notes (id integer primary key, text text not null, n integer)");
     server?.prepare("insert into notes (text) values ('acknowledged')").run();
     const texts = textsOf(app.database);
@@ -104,41 +116,57 @@ for (const variation of variations) {
     await using folder = await tempFolder();
     const clean = appIn(folder.path("clean"), variation.parts);
     make(clean);
-    const { isOld, result } = await killAndFinish(variation, clean, undefined);
+    const started = performance.now();
+    const { isOld, result } = await killAndFinish(variation, clean, {});
+    const wholeMs = performance.now() - started;
     assert.equal(isOld, false);
-    const { steps, safety } = JSON.parse(result.stdout);
+    const { steps, safety } = JSON.parse(result.stdout.trim().split("\n").at(-1)!);
     assert.ok(steps > 10 && safety, result.stdout);
-    const all = Array.from({ length: steps }, (_, index) => index + 1);
-    const chosen = isLong ? all : dice.shuffle(all).slice(0, 8).sort((a, b) => a - b);
+    const all = Array.from({ length: steps }, (_, index) => ({ killAt: index + 1 }));
+    const anywhere = Array.from({ length: isLong ? 55 : 1 }, () => ({ afterMs: Math.round(dice.next() * wholeMs) }));
+    const chosen: Kill[] = [...(isLong ? all : dice.shuffle(all).slice(0, 6)), ...anywhere];
     const outcomes = { untouched: 0, wiped: 0 };
-    for (const killAt of chosen) {
-      const app = appIn(folder.path(`run-${killAt}`), variation.parts);
+    for (const [number, kill] of chosen.entries()) {
+      const app = appIn(folder.path(`run-${number}`), variation.parts);
       make(app);
-      const killed = await killAndFinish(variation, app, killAt);
+      const story = JSON.stringify(kill);
+      const killed = await killAndFinish(variation, app, kill);
       outcomes[killed.isOld ? "untouched" : "wiped"]++;
       await wipeApp(app, { selection: variation.selection });
       const left = [...Deno.readDirSync(app.data)].map(({ name }) => name).filter((name) => name !== ".amber");
       const stays = app.exclude.length > 0 ? ["logs", "prod.db"] : ["prod.db"];
-      assert.deepEqual(left.filter((name) => !/-(wal|shm)$/.test(name)).sort(), stays, `killed before step ${killAt}`);
+      assert.deepEqual(left.filter((name) => !/-(wal|shm)$/.test(name)).sort(), stays, story);
       // The oldest safety snapshot has what was there before the first wipe began.
       const first = await firstSafety(app);
-      if (first === undefined) continue; // killed before it was taken
-      Deno.removeSync(app.data, { recursive: true });
-      await putBack(app, { wanted: first, noSafety: true });
-      const { files, texts } = killed.old;
-      for (const path of Object.keys(files)) {
-        if (!path.endsWith(".log") || app.exclude.length === 0) assert.deepEqual(filesOf(app)[path], files[path], path);
+      if (first !== undefined) {
+        Deno.removeSync(app.data, { recursive: true });
+        await putBack(app, { wanted: first, noSafety: true });
+        const { files, texts } = killed.old;
+        for (const path of Object.keys(files)) {
+          if (!path.endsWith(".log") || app.exclude.length === 0) {
+            assert.deepEqual(filesOf(app)[path], files[path], `${story}: ${path}`);
+          }
+        }
+        assert.deepEqual(textsOf(app.database)?.slice(0, texts.length), texts, story);
       }
-      assert.deepEqual(textsOf(app.database)?.slice(0, texts.length), texts);
       await removeFolder(app.root);
     }
-    console.log(`${t.name}: ${chosen.length} of ${steps} steps, seed ${dice.seed}: ${JSON.stringify(outcomes)}`);
+    console.log(
+      `${t.name}: ${chosen.length} kills, ${steps} steps, seed ${dice.seed}: ${JSON.stringify(outcomes)}`,
+    );
   });
 }
 
+function exists(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 async function firstSafety(app: App): Promise<string | undefined> {
-  const { Repository } = await import("../../lib/repository/repository.ts");
-  const { DirectoryStore } = await import("../../lib/stores/directory.ts");
   const repository = await Repository.open(new DirectoryStore(app.repository)).catch(() => undefined);
   return (await repository?.snapshots())?.find(({ kind }) => kind === "safety")?.hash;
 }

@@ -76,6 +76,7 @@ if (import.meta.main) {
     Deno.kill(Deno.pid, "SIGKILL");
     for (;;); // the signal may take a moment, and the step must not be made
   });
+  console.log("begun");
   const { safety } = await wipeApp(app, { calls, selection });
   console.log(JSON.stringify({ steps: count, safety }));
   Deno.exit(0);
