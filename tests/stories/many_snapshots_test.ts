@@ -10,7 +10,7 @@ import { tempFolder } from "../support/temp_folder.ts";
 
 const count = 10_000;
 
-Deno.test(`snapshots lists ${count.toLocaleString("en")} of them in two seconds of processor time, and status looks at the last`, async () => {
+Deno.test(`snapshots lists ${count.toLocaleString("en")} of them in a few seconds, and status looks at the last`, async () => {
   await using folder = await tempFolder({ "repository/snapshots/": "", "data/a.txt": "a" });
   await folder.write({
     "repository/amber.json": sealLine({
@@ -57,7 +57,9 @@ Deno.test(`snapshots lists ${count.toLocaleString("en")} of them in two seconds 
   const [cpuMs, wallMs] = [(used.user + used.system) / 1_000, performance.now() - started].map(Math.round);
   console.log(`${snapshots.length} snapshots listed: ${cpuMs} ms of processor time, ${wallMs} ms in all`);
   assert.equal(snapshots.length, count);
-  assert.ok(cpuMs! < 2_000, `${cpuMs} ms`);
+  // 1.5 s on a machine that does nothing else, twice that where two processors share one: what is caught is a listing that
+  // reads more than it should.
+  assert.ok(cpuMs! < 5_000, `${cpuMs} ms`);
   const options = { cwd: folder.root, env: { AMBER_REPOSITORY: "repository" } };
   const { code, stdout, stderr } = await amber(["snapshots"], options);
   assert.equal(code, 0, stderr);
