@@ -22,7 +22,7 @@ export interface PutBackOptions {
   replace: boolean;
   waitMs: number;
   stop: AbortSignal;
-  report: (event: Extract<EngineEvent, { type: "waiting" }>) => void;
+  report: (event: Extract<EngineEvent, { type: "waiting" | "note" }>) => void;
   progress: (what: "putting into place" | "writing databases", done: number, total: number) => void;
 }
 
@@ -131,17 +131,15 @@ class PutBack {
 
   /** Through SQLite, one after the other. The marker in each says whether that is done already. */
   async #writeDatabases(live: readonly [number, Item][]): Promise<void> {
-    const { calls, decision: { id, asked }, waitMs, stop, report, progress, folder } = this.options;
+    const { calls, stop, report, progress, folder } = this.options;
     for (const [index, [number, item]] of live.entries()) {
       stop.throwIfAborted();
       progress("writing databases", index, live.length);
-      const path = this.#target.full(item.place);
-      const there = calls.lookAtLive(path, { trusted: item.configured });
-      if (there.marker !== id) {
-        const why = whyBlocked(there, item.blockSize);
-        if (why !== undefined) throw blocked(path, why);
-        calls.markImage(this.#staged(number), id);
-        await calls.putImage(this.#staged(number), path, { waitMs, stop, report, onlyIfEmpty: asked.ifEmpty });
+      if (!await this.#writeLive(this.#staged(number), item)) {
+        const message = `the database "${item.place}" is not empty any more: it is left as it is`;
+        report({ type: "note", message });
+        calls.remove(this.#staged(number));
+        continue;
       }
       calls.remove(this.#staged(number));
       this.#count(item);
@@ -149,6 +147,26 @@ class PutBack {
     // Before a marker goes: else, after a power failure, the image would be there again and the marker not.
     syncFolder(folder, calls);
     if (live.length > 0) progress("writing databases", live.length, live.length);
+  }
+
+  /** False when only an empty one may be filled, and somebody has made tables in it since it was. */
+  async #writeLive(image: string, item: Item): Promise<boolean> {
+    const { calls, decision: { id, asked: { ifEmpty } }, waitMs, stop, report } = this.options;
+    const path = this.#target.full(item.place);
+    const look = () => calls.lookAtLive(path, { trusted: item.configured });
+    const there = look();
+    if (there.marker === id) return true;
+    if (ifEmpty && (there.tables ?? 0) > 0) return false;
+    const why = whyBlocked(there, item.blockSize);
+    if (why !== undefined) throw blocked(path, why);
+    calls.markImage(image, id);
+    try {
+      await calls.putImage(image, path, { waitMs, stop, report, onlyIfEmpty: ifEmpty });
+      return true;
+    } catch (error) {
+      if (ifEmpty && (look().tables ?? 0) > 0) return false;
+      throw error;
+    }
   }
 
   async #dropMarkers(): Promise<void> {

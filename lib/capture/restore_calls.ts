@@ -2,6 +2,7 @@ import { lchownSync, lutimesSync } from "node:fs";
 import { type ImageCheck, imageCheck, type ImageQuestion } from "../engines/sqlite/check_image.ts";
 import { type LiveDatabase, lookAtLive } from "../engines/sqlite/look_live.ts";
 import { dropMarker, type DropOptions, markImage, putImage, type PutOptions } from "../engines/sqlite/put_image.ts";
+import { type FileSystemSync, openFileSystemSync } from "./file_system_sync.ts";
 import { openRegular, type RegularFile } from "./regular_file.ts";
 import { diskCalls, type FileCalls, type OpenFile } from "../stores/file_calls.ts";
 
@@ -16,6 +17,8 @@ export interface RestoreCalls extends FileCalls {
   open(path: string, options: Deno.OpenOptions): StagedFile;
   /** For what others may change: never waits, follows no link; undefined for what is no regular file. */
   openRegular(path: string): RegularFile | undefined;
+  /** undefined where files can only be flushed one by one. */
+  openFileSystemSync(folder: string): FileSystemSync | undefined;
   readLink(path: string): string;
   symlink(target: string, path: string): void;
   link(from: string, to: string): void;
@@ -38,6 +41,7 @@ export const restoreCalls: RestoreCalls = {
   ...diskCalls,
   open: Deno.openSync,
   openRegular,
+  openFileSystemSync,
   readLink: Deno.readLinkSync,
   symlink: Deno.symlinkSync,
   link: Deno.linkSync,

@@ -1,5 +1,4 @@
 import { AmberError } from "../errors.ts";
-import { Garbage } from "../memory.ts";
 import type { Entry, FileEntry } from "../repository/tree.ts";
 import { openInThisProcess } from "./databases.ts";
 import { checkNotes, refuseOtherRows } from "./image_findings.ts";
@@ -40,8 +39,8 @@ export interface StageOptions {
  */
 const fullCheckBytes = 256 << 20;
 
-/** Buffers that may wait to be collected, bytes. */
-const garbageBytes = 32 << 20;
+/** Files up to which each is flushed by itself. */
+const fewFiles = 64;
 
 /** What lies staged. */
 export interface Staged {
@@ -71,11 +70,15 @@ class Staging {
   readonly #numbers = new Map<string, number>();
   readonly #unchanged = new Map<string, string>(); // path of an item → stamp of the file in place
   readonly #notes: string[] = [];
-  readonly #flushing = new Flushing();
+  readonly #flushing: Flushing;
   readonly #open = openInThisProcess();
   #checks: Promise<void> = Promise.resolve();
 
-  constructor(private readonly options: StageOptions) {}
+  constructor(private readonly options: StageOptions) {
+    const { calls, folder, items } = options;
+    // For a few files alone not: whatever else is to be flushed on this disk would be waited for.
+    this.#flushing = new Flushing(items.length > fewFiles ? calls.openFileSystemSync(folder) : undefined);
+  }
 
   async run(): Promise<Staged> {
     try {
@@ -93,22 +96,16 @@ class Staging {
       await this.#flushing.settle();
       await this.#checks.catch(() => {});
       throw error;
+    } finally {
+      this.#flushing[Symbol.dispose]();
     }
   }
 
   /** In one walk through the tree. */
   async #writeAll(items: readonly Item[]): Promise<void> {
     if (items.length === 0) return;
-    const { folder, contents, progress } = this.options;
-    const garbage = new Garbage(garbageBytes);
-    const options = {
-      ...this.options,
-      flushing: this.#flushing,
-      progress: (bytes: number) => {
-        garbage.add(bytes);
-        progress(bytes);
-      },
-    };
+    const { folder, contents } = this.options;
+    const options = { ...this.options, flushing: this.#flushing };
     await eachContent(contents, items, async (item, entry) => {
       const number = this.#number(item);
       const path = `${folder}/${number}`;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { AmberError } from "../errors.ts";
 import { orNone, writeAll } from "../stores/file_calls.ts";
+import type { FileSystemSync } from "./file_system_sync.ts";
 import type { RegularFile } from "./regular_file.ts";
 import type { RestoreCalls, StagedFile } from "./restore_calls.ts";
 
@@ -14,13 +15,23 @@ export interface ContentPiece {
 /** How many files are being flushed at the same time: 1,000 small files took 0.8 s one by one and 0.4 s like this. */
 const mostFlushing = 16;
 
-/** Files are written, and flushed while the next ones are written. */
-export class Flushing {
+/** Bytes from which a file is flushed by itself, also when all are flushed at the end: the disk has work meanwhile. */
+const largeFile = 4 << 20;
+
+/** Files are written, and flushed while the next ones are written, or all together at the end. */
+export class Flushing implements Disposable {
   readonly #running = new Set<Promise<void>>();
+  readonly #together?: FileSystemSync;
   #failure?: { error: unknown };
 
-  /** Flushes a file in the background, and closes it. Waits only when many are being flushed. */
-  async add(file: { syncData(): Promise<void>; close(): void }): Promise<void> {
+  /** @param together Flushes all of them at once; absent: each is flushed by itself. */
+  constructor(together?: FileSystemSync) {
+    this.#together = together;
+  }
+
+  /** Takes a file of so many bytes that is written, and closes it. Waits only when many are being flushed. */
+  async add(file: { syncData(): Promise<void>; close(): void }, size: number): Promise<void> {
+    if (this.#together && size < largeFile) return file.close();
     const flushed = file.syncData().catch((error) => {
       this.#failure ??= { error };
     }).finally(() => {
@@ -36,11 +47,16 @@ export class Flushing {
   async finish(): Promise<void> {
     await this.settle();
     this.#refuseFailure();
+    await this.#together?.sync();
   }
 
   /** Waits until nothing is open any more, whatever came of it. */
   async settle(): Promise<void> {
     while (this.#running.size > 0) await Promise.race(this.#running);
+  }
+
+  [Symbol.dispose](): void {
+    this.#together?.[Symbol.dispose]();
   }
 
   #refuseFailure(): void {
@@ -107,7 +123,7 @@ export async function writeStaged(
     calls.chmod(path, content.mode);
     calls.setTime(path, content.mtimeMs);
     isHandedOver = true;
-    await flushing.add(file);
+    await flushing.add(file, content.size);
   } finally {
     if (!isHandedOver) {
       await sink.settle().catch(() => {}); // what stops this is known already

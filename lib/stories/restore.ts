@@ -56,7 +56,7 @@ async function restoreNow(options: RestoreOptions): Promise<RestoreResult> {
   const asked = askedFor(options);
   // Another folder is worked in by itself: it has its own lock, and its own plan.
   const snapshot = options.to === undefined ? undefined : await find(options);
-  const target = snapshot ? otherTarget(options.to!, snapshot) : ownTarget(options);
+  const target = snapshot ? otherTarget(options.to!, snapshot, options.repositoryFolder) : ownTarget(options);
   // The first deployment: nothing is made where nothing is to be done, least of all a data folder that is not mounted.
   if (options.ifEmpty && !statOrNone(target.folder) && !await find(options)) return nothing("no snapshot", target);
   using _lock = await RestoreLock.take(target.scratch, { ...waitOf(options), for: "restore" });
@@ -146,7 +146,9 @@ async function planOnly(options: RestoreOptions): Promise<RestoreResult> {
   const calls = options.calls ?? restoreCalls;
   const asked = askedFor(options);
   const snapshot = await find(options);
-  const target = options.to !== undefined && snapshot ? otherTarget(options.to, snapshot) : ownTarget(options);
+  const target = options.to !== undefined && snapshot
+    ? otherTarget(options.to, snapshot, options.repositoryFolder)
+    : ownTarget(options);
   const unfinished = readDecision(target.folder, calls);
   if (unfinished) {
     const message = `an interrupted restore (of snapshot ${unfinished.snapshot.slice(0, 10)}) would be finished first`;

@@ -59,9 +59,16 @@ export function ownTarget(places: RestorePlaces): RestoreTarget {
 }
 
 /** A folder of its own, with all that is needed in it. The database lies there as in the snapshot, else as `database.db`. */
-export function otherTarget(to: string, snapshot: Snapshot): RestoreTarget {
+export function otherTarget(to: string, snapshot: Snapshot, repositoryFolder: string | undefined): RestoreTarget {
   const root = absolute(realPath(to));
   refuseNoFolder(root, to);
+  if (repositoryFolder !== undefined && pathInside(absolute(realPath(repositoryFolder)), root) !== undefined) {
+    throw new AmberError("USAGE", {
+      message: `Cannot restore into "${to}": it lies in the repository`,
+      where: to,
+      hint: "Name a folder of its own: what lies in a repository is amber's.",
+    });
+  }
   const path = snapshot.facts.databases.find(({ configured }) => configured)?.path;
   const place = path === outsidePlace ? "database.db" : path;
   const isOwn = (one: string) => one === ".amber" || one.startsWith(".amber/");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { restoreCalls } from "../../lib/capture/restore_calls.ts";
+import { type RestoreCalls, restoreCalls } from "../../lib/capture/restore_calls.ts";
 import type { Item } from "../../lib/capture/restore_items.ts";
 import { type Contents, stage, type StageOptions } from "../../lib/capture/stage.ts";
 import { makeDatabase, patterned } from "../support/data_tree.ts";
@@ -123,4 +123,32 @@ Deno.test("stage() tells a failure that comes while others are written and flush
     });
     await assert.rejects(stageIn(folder, items, memoryContents(files), { calls }), { code: "ENOSPC" });
   }
+});
+
+Deno.test("stage() flushes many files together where the system can, else one by one, and tells when that fails", async () => {
+  await using folder = await tempFolder();
+  const files = Object.fromEntries(Array.from({ length: 80 }, (_, index) => [`f${index}`, text(`file ${index}`)]));
+  const items = Object.entries(files).map(([path, bytes]) => fileItem(path, bytes));
+  const flushed = async (calls: RestoreCalls) => {
+    const counts = { single: 0, together: 0 };
+    const counting = steppedCalls(({ call }) => {
+      if (call === "file.syncData") counts.single++;
+      if (call === "sync") counts.together++;
+    });
+    const { openFileSystemSync } = calls;
+    const unlike = openFileSystemSync === restoreCalls.openFileSystemSync ? {} : { openFileSystemSync };
+    await stageIn(folder, items, memoryContents(files), { calls: { ...counting, ...unlike } });
+    return counts;
+  };
+  assert.deepEqual(await flushed({ ...restoreCalls, openFileSystemSync: () => undefined }), {
+    single: 80,
+    together: 0,
+  });
+  const { single, together } = await flushed(restoreCalls);
+  assert.ok(together === 1 ? single === 0 : single === 80, JSON.stringify({ single, together }));
+  if (together === 0) return;
+  const failing = steppedCalls((step) => {
+    if (step.call === "sync") throw systemFailure("EIO", step);
+  });
+  await assert.rejects(stageIn(folder, items, memoryContents(files), { calls: failing }), { code: "EIO" });
 });

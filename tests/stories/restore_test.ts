@@ -115,6 +115,10 @@ Deno.test("restore() --to puts a database from outside to database.db, and touch
   assert.deepEqual([seen(app), textsOf(app.database)], before);
   await assert.rejects(putBack(app, { to: folder.path("other") }), { code: "USAGE", message: /not empty/ });
   await assert.rejects(putBack(app, { to: folder.path("data/a") }), { code: "USAGE", message: /not a folder/ });
+  await assert.rejects(putBack(app, { to: folder.path("repository/new") }), {
+    code: "USAGE",
+    message: /in the repository/,
+  });
 });
 
 Deno.test("restore() as of a time, by an id, and of nothing that there is", async () => {

@@ -1,4 +1,5 @@
 /** The file and database calls of a restore, each one a step that a test can let fail, or die at. */
+import type { FileSystemSync } from "../../lib/capture/file_system_sync.ts";
 import type { RegularFile } from "../../lib/capture/regular_file.ts";
 import { type RestoreCalls, restoreCalls, type StagedFile } from "../../lib/capture/restore_calls.ts";
 
@@ -11,7 +12,16 @@ export interface Step {
 }
 
 /** Looking changes nothing: those calls are no steps unless asked for. */
-const looking = new Set(["lstat", "stat", "readDir", "readLink", "file.statSync", "file.close", "file.seekSync"]);
+const looking = new Set([
+  "lstat",
+  "stat",
+  "readDir",
+  "readLink",
+  "file.statSync",
+  "file.close",
+  "file.seekSync",
+  "openFileSystemSync",
+]);
 
 /**
  * The real calls with something said before each of them that changes something; what `before` throws is what the call
@@ -36,6 +46,9 @@ export function steppedCalls(before: (step: Step) => void, options: { all?: bool
         note(name, parts[0]);
         const result = call(...parts);
         if (name === "open") return steppedFile(result as Deno.FsFile, String(parts[0]), note);
+        if (name === "openFileSystemSync" && result) {
+          return steppedSync(result as FileSystemSync, String(parts[0]), note);
+        }
         return name === "openRegular" && result ? steppedReader(result as RegularFile, String(parts[0]), note) : result;
       };
   }
@@ -76,6 +89,16 @@ function steppedReader(file: RegularFile, path: string, note: (call: string, pat
       return file.read(buffer, from);
     },
     [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
+}
+
+function steppedSync(all: FileSystemSync, path: string, note: (call: string, path: string) => void): FileSystemSync {
+  return {
+    sync: async () => {
+      note("sync", path);
+      await all.sync();
+    },
+    [Symbol.dispose]: () => all[Symbol.dispose](),
   };
 }
 
