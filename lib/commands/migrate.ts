@@ -6,7 +6,7 @@ import { version } from "../version.ts";
 import { act, type AmberContext, type CommonFlags, confirm, runOptions, type Setting } from "./context.ts";
 import type { PlanFlags } from "./flags.ts";
 import { migrateInWorker } from "./migrate_in_worker.ts";
-import { beginWriting, reportUnfinished, safetyOf, sayNoSnapshots } from "./migrate_safety.ts";
+import { beginWriting, reportUnfinished, safetyOf, sayNoSnapshots, sayRisky } from "./migrate_safety.ts";
 
 export interface MigrateFlags extends CommonFlags, PlanFlags {
   check?: boolean;
@@ -48,7 +48,7 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
       const report = (event: Event) => setting.reporter.event(event);
       return migrateOutcome(await migrateInWorker({ ...options, report, safety }), { recorded });
     }
-    const result = await migrate({ ...options, beforeAny: safety?.mode === "always" });
+    const result = await migrate({ ...options, ...sayRisky(setting), beforeAny: safety?.mode === "always" });
     const would = safety && result.wantsSnapshot
       ? (await import("../stories/safety_before_migrate.ts")).whyNoSafety(safety) ?? "taken"
       : undefined;

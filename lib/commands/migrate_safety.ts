@@ -1,5 +1,6 @@
 import { RestoreLock } from "../capture/restore_lock.ts";
 import { statOrNone } from "../fs.ts";
+import type { MigrateOptions } from "../stories/migrate.ts";
 import type { SafetyBefore } from "../stories/safety_before_migrate.ts";
 import type { Setting } from "./context.ts";
 
@@ -30,6 +31,22 @@ export function sayNoSnapshots({ config, reporter }: Setting): void {
     type: "note",
     message: `no safety snapshot is taken (${source} asks for "${value}"): this version has none of Postgres yet`,
   });
+}
+
+/** On Postgres in production, where nobody asked: that a risky plan runs without a way back is said when there is one. */
+export function sayRisky({ config, reporter }: Setting): Pick<MigrateOptions, "beforeRisky"> {
+  const { snapshotBeforeMigrate: { value, source }, database, production } = config;
+  if (database.engine !== "postgres" || !production || source !== "default" || value === "never") return {};
+  return {
+    beforeRisky: () => {
+      reporter.event({
+        type: "note",
+        message:
+          "this plan may change or remove data, and no safety snapshot is taken: this version has none of Postgres yet",
+      });
+      return Promise.resolve(undefined);
+    },
+  };
 }
 
 /**
