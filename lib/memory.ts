@@ -1,7 +1,17 @@
-import { setFlagsFromString } from "node:v8";
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-type Collect = (options?: { type: "minor" }) => void;
+type Collect = (options: { type: "minor" | "major" }) => void;
+
+/** V8's collector; undefined in a runtime that does not hand it out: V8 then collects when it sees fit. */
+function collector(): Collect | undefined {
+  try {
+    setFlagsFromString("--expose-gc");
+    return runInNewContext("gc") as Collect;
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Counts bytes of buffers that have been used up, and has them collected when there are many: V8 alone lets tens of
@@ -14,12 +24,7 @@ export class Garbage {
 
   /** @param limit Bytes after which is collected. */
   constructor(private readonly limit: number) {
-    try {
-      setFlagsFromString("--expose-gc");
-      this.#collect = runInNewContext("gc") as Collect;
-    } catch {
-      // not in this runtime: V8 collects when it sees fit
-    }
+    this.#collect = collector();
   }
 
   add(bytes: number): void {
@@ -27,6 +32,25 @@ export class Garbage {
     if (this.#bytes < this.limit) return;
     this.#bytes = 0;
     this.#collect?.({ type: "minor" });
+  }
+}
+
+/** The heap may grow by so much before it is looked through. */
+const heapGrowth = 12 << 20;
+
+/**
+ * Keeps the heap near what is in use: V8 alone lets it grow to four times that before it looks through all of it. With
+ * 100,000 files that was 230 MB for 55 that were in use.
+ */
+export class Heap {
+  readonly #collect = collector();
+  #limit = getHeapStatistics().used_heap_size + heapGrowth;
+
+  /** To be called now and then in what makes many objects; takes 50 ms when there is much. */
+  tend(): void {
+    if (getHeapStatistics().used_heap_size < this.#limit) return;
+    this.#collect?.({ type: "major" });
+    this.#limit = getHeapStatistics().used_heap_size + heapGrowth;
   }
 }
 

@@ -4,7 +4,7 @@ import { sleep } from "../engines/sleep.ts";
 import { sizeOf } from "../fs.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { openRegular } from "./regular_file.ts";
-import { type Scanned, whichFile } from "./scan.ts";
+import { identityOf, type Scanned, whichFile } from "./scan.ts";
 
 /** Files that SQLite keeps beside a database, and our own lock: never files of a snapshot by themselves. */
 export const companionEndings = ["-wal", "-shm", "-journal", ".amber-lock"] as const;
@@ -26,7 +26,7 @@ export function openInThisProcess(): ReadonlySet<string> {
     for (const { name } of Deno.readDirSync("/proc/self/fd")) {
       try {
         const info = Deno.statSync(`/proc/self/fd/${name}`);
-        if (info.isFile) found.add(whichFile(info).identity ?? Deno.readLinkSync(`/proc/self/fd/${name}`));
+        if (info.isFile) found.add(identityOf(whichFile(info)) ?? Deno.readLinkSync(`/proc/self/fd/${name}`));
       } catch {
         // closed meanwhile: the descriptor of this very walk
       }
@@ -42,9 +42,10 @@ export function isDatabase(full: string, file: Scanned, open: ReadonlySet<string
   if (file.size < smallestDatabase) return false;
   const header = new Uint8Array(databaseHeaderSize);
   try {
-    if (open.has(file.identity ?? full)) {
+    const identity = identityOf(file);
+    if (open.has(identity ?? full)) {
       // Without an identity it cannot be kept open by it: whoever opens it finds out what it is.
-      if (file.identity === undefined) return true;
+      if (identity === undefined) return true;
       keptFile(full).read(0, header);
     } else {
       using opened = openRegular(full);

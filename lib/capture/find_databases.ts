@@ -1,7 +1,9 @@
+import { Heap } from "../memory.ts";
 import { comparePaths } from "../repository/tree.ts";
 import { hasLog, isDatabase, openInThisProcess, whyRaw } from "./databases.ts";
 import type { Captured, CapturedDatabase, InstantOptions } from "./instant.ts";
-import { type Scanned, whichFile } from "./scan.ts";
+import type { LinkFolder } from "./links.ts";
+import { identityOf, type Scanned, whichFile } from "./scan.ts";
 import { walk } from "./walk_data.ts";
 
 /** What a look before the moment found. */
@@ -18,8 +20,10 @@ export async function findDatabases(options: InstantOptions, raw: Map<string, st
   const databases = new Map<string, string>();
   const open = openInThisProcess();
   const isConfigured = (file: Scanned) => configured?.path === file.path;
-  const scanned = data === undefined ? [] : walk(options, () => {});
-  for (const file of scanned) {
+  const paths: string[] = [];
+  const heap = new Heap();
+  for (const file of walk(options, () => {})) {
+    if (paths.push(file.path) % 4096 === 0) heap.tend();
     if (file.type !== "file" || raw.has(file.path)) continue;
     const full = `${data}/${file.path}`;
     const kind = known(file) ?? (isConfigured(file) || isDatabase(full, file, open) ? "database" : "file");
@@ -33,7 +37,7 @@ export async function findDatabases(options: InstantOptions, raw: Map<string, st
     raw.set(path, why);
   }));
   if (configured) databases.set(configured.path, configured.file);
-  return { databases: withoutSecondNames(databases, configured?.path), paths: scanned.map(({ path }) => path) };
+  return { databases: withoutSecondNames(databases, configured?.path), paths };
 }
 
 /**
@@ -47,7 +51,7 @@ function withoutSecondNames(databases: Map<string, string>, configured: string |
   return new Map(sorted.filter(([, full]) => {
     let identity: string | undefined;
     try {
-      ({ identity } = whichFile(Deno.statSync(full)));
+      identity = identityOf(whichFile(Deno.statSync(full)));
     } catch {
       return true; // said by whoever opens it
     }
@@ -57,16 +61,20 @@ function withoutSecondNames(databases: Map<string, string>, configured: string |
 
 /** Databases that were not there, or were none, before the moment. */
 export function lateDatabases(
-  { data, known }: InstantOptions,
+  { data }: InstantOptions,
   entries: readonly Captured[],
-  databases: readonly CapturedDatabase[],
-  raw: ReadonlyMap<string, string>,
+  { captured, raw, links }: {
+    captured: readonly CapturedDatabase[];
+    raw: ReadonlyMap<string, string>;
+    links?: LinkFolder;
+  },
 ): string[] {
   if (data === undefined) return [];
   const open = openInThisProcess();
-  const captured = new Set(databases.map(({ path, scanned }) => scanned.identity ?? path));
-  return entries.filter((entry) =>
-    entry.type === "file" && !captured.has(entry.identity ?? entry.path) && !raw.has(entry.path) &&
-    known(entry) === undefined && isDatabase(entry.from, entry, open)
-  ).map(({ path }) => path);
+  const known = new Set(captured.map(({ path, scanned }) => identityOf(scanned) ?? path));
+  return entries.filter((entry) => {
+    const { path, type, link, isKnown } = entry;
+    if (type !== "file" || isKnown || raw.has(path) || known.has(identityOf(entry) ?? path)) return false;
+    return isDatabase(link === undefined ? `${data}/${path}` : links!.pathOf(link), entry, open);
+  }).map(({ path }) => path);
 }

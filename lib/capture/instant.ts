@@ -3,13 +3,14 @@ import type { EngineEvent } from "../engines/engine.ts";
 import { type Image, type ImageSource, inspectPinned, openCopy, openImage } from "../engines/sqlite/image.ts";
 import { type Pinned, type PinnedFacts, Pins } from "../engines/sqlite/pin.ts";
 import { AmberError } from "../errors.ts";
+import { Heap } from "../memory.ts";
 import { statOrNone } from "../fs.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { comparePaths } from "../repository/tree.ts";
 import { isSettled, rawRemark, stampOf } from "./databases.ts";
 import { findDatabases, type Found, lateDatabases } from "./find_databases.ts";
 import { LinkFolder } from "./links.ts";
-import { describe, type Scanned, whichFile } from "./scan.ts";
+import { describe, identityOf, type Scanned, whichFile } from "./scan.ts";
 import { finishEntries, walkInside } from "./walk_data.ts";
 
 export type { Image };
@@ -36,8 +37,8 @@ export interface InstantOptions {
 
 /** One path as it was at the instant. */
 export interface Captured extends Scanned {
-  /** Where its bytes can be read now: a hard link of ours, or its own place. */
-  from: string;
+  /** The number of the hard link that holds its bytes; absent: they are read in its own place. */
+  link?: number;
   /** The path that has the same inode and comes first. */
   sameAs?: string;
   /** Whether the parent has it as it is. */
@@ -65,8 +66,14 @@ export class Instant implements AsyncDisposable {
     readonly entries: Captured[],
     readonly databases: CapturedDatabase[],
     readonly remarks: Remark[],
-    private readonly held: { pins: Pins; barrier: Barrier; links?: LinkFolder },
+    private readonly held: { data?: string; pins: Pins; barrier: Barrier; links?: LinkFolder },
   ) {}
+
+  /** Where a file's bytes can be read now: see Captured.link. */
+  placeOf({ path, link }: Captured): string {
+    const { data, links } = this.held;
+    return link === undefined ? `${data}/${path}` : links!.pathOf(link);
+  }
 
   /** Rows and migrations of a database at that moment. */
   async facts({ file }: CapturedDatabase): Promise<PinnedFacts> {
@@ -130,9 +137,12 @@ const attempts = 3;
  */
 export async function takeInstant(options: InstantOptions): Promise<Instant> {
   const raw = new Map<string, string>();
+  const heap = new Heap();
   for (let attempt = 1;; attempt++) {
     const found = await findDatabases(options, raw);
+    heap.tend(); // not while writers wait
     const instant = await tryInstant(options, found, raw, attempt < attempts);
+    heap.tend();
     if (instant) return instant;
   }
 }
@@ -178,7 +188,7 @@ async function tryInstant(
     } finally {
       barrier.release();
     }
-    late.push(...lateDatabases(options, walked, captured, raw));
+    late.push(...lateDatabases(options, walked, { captured, raw, links }));
     if (late.length > 0 && mayRepeat) {
       await pins.close();
       barrier[Symbol.dispose]();
@@ -195,7 +205,7 @@ async function tryInstant(
       if (why !== undefined) remarks.push({ path, what: "unheld", message: `its writers were not stopped: ${why}` });
     }
     const entries = finishEntries(walked, captured, (remark) => remarks.push(remark));
-    return new Instant(time, entries, captured, remarks, { pins, barrier, links });
+    return new Instant(time, entries, captured, remarks, { data, pins, barrier, links });
   } catch (error) {
     await pins?.close();
     barrier[Symbol.dispose]();
@@ -231,11 +241,11 @@ function capture(
     stamp: stamp !== undefined && isSettled(file, time.getTime()) ? stamp : undefined,
     pinned,
     // What cannot be told apart from other files is read by SQLite alone.
-    source: whichFile(info).identity === undefined ? undefined : inspectPinned(pinned, { isHeld }),
+    source: identityOf(whichFile(info)) === undefined ? undefined : inspectPinned(pinned, { isHeld }),
     scanned: describe(path, file, info)!,
   };
 }
 
 function inodesOf(databases: readonly CapturedDatabase[]): ReadonlySet<string> {
-  return new Set(databases.map(({ scanned }) => scanned.identity).filter((identity) => identity !== undefined));
+  return new Set(databases.map(({ scanned }) => identityOf(scanned)).filter((identity) => identity !== undefined));
 }

@@ -1,13 +1,14 @@
+import { Heap } from "../memory.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { comparePaths } from "../repository/tree.ts";
 import { companionEndings } from "./databases.ts";
 import type { Captured, CapturedDatabase, InstantOptions } from "./instant.ts";
 import { isLinkFolder, type LinkFolder } from "./links.ts";
-import { lookAgain, scan, type Scanned } from "./scan.ts";
+import { identityOf, lookAgain, scanEach, type Scanned } from "./scan.ts";
 
 /** Every path of the data folder that is to be in a snapshot. */
-export function walk({ data, skip }: InstantOptions, remark: (one: Remark) => void): Scanned[] {
-  return scan(data!, {
+export function walk({ data, skip }: InstantOptions, remark: (one: Remark) => void): Iterable<Scanned> {
+  return data === undefined ? [] : scanEach(data, {
     remark,
     skip: (path, isFolder) =>
       (!path.includes("/") && (isLinkFolder(path) || (path === "lost+found" && isFolder))) || skip(path, isFolder),
@@ -29,28 +30,31 @@ export function walkInside(
   const { data, known } = options;
   if (data === undefined) return [];
   const companions = new Set([...databases.keys()].flatMap((path) => companionEndings.map((end) => path + end)));
-  const linked = new Map<string, string>(); // inode → link
+  const linked = new Map<string, number>(); // identity → link
   const entries: Captured[] = [];
-  const found = walk(options, (remark) => remarks.push(remark));
+  const found: Scanned[] = [];
+  const heap = new Heap();
+  for (const scanned of walk(options, (remark) => remarks.push(remark))) {
+    // Writers wait for this as well, but only where the walk itself takes several times as long.
+    if (found.push(scanned) % 16_384 === 0) heap.tend();
+  }
   for (const scanned of [...found, ...missedBy(found, paths, data)]) {
     if (companions.has(scanned.path)) continue;
-    const full = `${data}/${scanned.path}`;
-    const isKnown = known(scanned) !== undefined;
-    const entry: Captured = { ...scanned, from: full, isKnown };
+    // The same object goes on as an entry: there may be 100,000, and no time to look for memory.
+    const entry = Object.assign<Scanned, Pick<Captured, "isKnown" | "link" | "sameAs">>(scanned, {
+      isKnown: known(scanned) !== undefined,
+    });
     entries.push(entry);
-    const { identity } = scanned;
+    if (entry.type !== "file" || entry.isKnown) continue;
+    const identity = identityOf(scanned);
     const isOfDatabase = databases.has(scanned.path) || (identity !== undefined && inodes.has(identity));
-    if (scanned.type !== "file" || isKnown || isOfDatabase) continue;
-    const before = identity && linked.get(identity);
-    if (before) {
-      entry.from = before;
-      continue;
-    }
+    if (isOfDatabase) continue;
+    entry.link = identity === undefined ? undefined : linked.get(identity);
+    if (entry.link !== undefined) continue;
     try {
-      const link = links?.add(full);
-      if (link === undefined) remarks.push(inPlace(scanned.path));
-      else entry.from = link;
-      if (link !== undefined && identity) linked.set(identity, link);
+      entry.link = links?.add(`${data}/${scanned.path}`);
+      if (entry.link === undefined) remarks.push(inPlace(scanned.path));
+      else if (scanned.names > 1 && identity !== undefined) linked.set(identity, entry.link);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       entries.pop();
@@ -77,11 +81,12 @@ export function finishEntries(
   remark: (one: Remark) => void,
 ): Captured[] {
   entries.sort((a, b) => comparePaths(a.path, b.path));
-  const databaseOf = new Map(databases.map(({ scanned, path }) => [scanned.identity ?? path, path]));
+  const databaseOf = new Map(databases.map(({ scanned, path }) => [identityOf(scanned) ?? path, path]));
   const first = new Map<string, string>();
   return entries.filter((entry) => {
-    const { type, path, names, identity = path } = entry;
+    const { type, path, names } = entry;
     if (type !== "file") return true;
+    const identity = identityOf(entry) ?? path;
     const database = databaseOf.get(identity);
     if (database === path) return false;
     const target = database ?? first.get(identity);

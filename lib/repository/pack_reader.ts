@@ -27,6 +27,11 @@ export class PackReader {
     throw damagedPack(String(number), "a snapshot names a pack that is not in its own list");
   }
 
+  /** Forgets the frames that it keeps: between two readings that are far apart. */
+  rest(): void {
+    this.#frames.clear();
+  }
+
   /** @throws {AmberError} OBJECT_MISSING, OBJECT_DAMAGED */
   async toc(number: number): Promise<Toc> {
     const { hash, size, tocSize } = this.pack(number);
@@ -110,6 +115,10 @@ class Recent<Key, Value extends Promise<unknown>> {
       this.#forget(oldest);
     }
     return value;
+  }
+
+  clear(): void {
+    for (const key of [...this.#kept.keys()]) this.#forget(key);
   }
 
   #forget(key: Key): void {

@@ -53,10 +53,11 @@ export class BlockPool implements Disposable {
   }
 
   #choose(): { worker: Worker; jobs: number } {
-    const idle = this.#workers.find(({ jobs }) => jobs === 0);
-    if (idle) return idle;
-    if (this.#workers.length < this.size) return this.#start();
-    return this.#workers.reduce((least, one) => (one.jobs < least.jobs ? one : least));
+    const [first, ...others] = this.#workers;
+    if (!first) return this.#start();
+    const least = others.reduce((least, one) => (one.jobs < least.jobs ? one : least), first);
+    // Another one takes 20 MB: worth it where work piles up.
+    return least.jobs >= 2 && this.#workers.length < this.size ? this.#start() : least;
   }
 
   #start(): { worker: Worker; jobs: number } {

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { AmberError } from "../errors.ts";
 import type { Run } from "./snapshot_file.ts";
 
@@ -138,19 +139,18 @@ const blockSizes = { least: 4 << 10, most: 256 << 10, every: 64 };
  */
 export function* cutTree(lines: Iterable<string>): Generator<Uint8Array> {
   const encoder = new TextEncoder();
-  let parts: Uint8Array[] = [];
-  let size = 0;
+  let block: string[] = [];
+  let size = 0; // bytes
   for (const line of lines) {
-    const bytes = encoder.encode(`${line}\n`);
-    parts.push(bytes);
-    size += bytes.length;
+    block.push(line, "\n");
+    size += Buffer.byteLength(line) + 1;
     if (size >= blockSizes.most || (size >= blockSizes.least && isCut(line))) {
-      yield join(parts, size);
-      parts = [];
+      yield encoder.encode(block.join(""));
+      block = [];
       size = 0;
     }
   }
-  if (size > 0) yield join(parts, size);
+  if (size > 0) yield encoder.encode(block.join(""));
 }
 
 /** By what a line is about, not by what it says: everything up to the first field that can change. */
@@ -159,16 +159,6 @@ function isCut(line: string): boolean {
   let hash = 0x811c9dc5;
   for (let i = 0; i < end; i++) hash = Math.imul(hash ^ line.charCodeAt(i), 0x01000193);
   return ((hash ^ (hash >>> 15)) >>> 0) % blockSizes.every === 0;
-}
-
-function join(parts: readonly Uint8Array[], size: number): Uint8Array {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { hashSize } from "../repository/pack.ts";
 import type { PendingRun, Place } from "../repository/packer.ts";
 import type { SnapshotReader } from "../repository/reader.ts";
@@ -70,6 +71,12 @@ export class KnownContent {
     if (size > fileBlockSize) this.#sizes.add(size);
   }
 
+  /** Everything is found that was to be found: gives the memory back. */
+  end(): void {
+    this.#contents.clear();
+    this.reader?.packs.rest();
+  }
+
   /** One walk through the parent's tree, made when a path is new or changed: it may be an old one's content. */
   async #index(): Promise<void> {
     this.#isIndexed = true;
@@ -96,18 +103,18 @@ export class KnownContent {
   }
 }
 
-/** As much of the hash as blocks are told apart by: with 100,000 files the memory of this map counts. */
+/** As much of the hash as blocks are told apart by, a byte for a character: with 100,000 files this memory counts. */
 function keyOf(sha256: string): string {
-  return sha256.slice(0, hashSize * 2);
+  return Buffer.from(sha256.slice(0, hashSize * 2), "hex").toString("latin1");
 }
 
 /** Whether a file is what it was by size, time and inode, and was old enough then for that to mean something. */
 export function isUnchanged(
-  parent: Pick<FileEntry, "size" | "mtimeMs" | "inode" | "sha256">,
+  parent: Pick<FileEntry, "size" | "mtimeMs" | "inode">,
   now: { size: number; mtimeMs: number; inode: number },
   parentTimeMs: number,
 ): boolean {
-  return parent.sha256 !== undefined && isSettledFile(parent, parentTimeMs) && parent.inode !== 0 &&
+  return isSettledFile(parent, parentTimeMs) && parent.inode !== 0 &&
     parent.inode === now.inode &&
     parent.size === now.size && parent.mtimeMs === now.mtimeMs;
 }

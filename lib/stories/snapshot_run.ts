@@ -103,6 +103,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     stop: options.stop,
     read: progressOf(options, instant),
   });
+  known.end();
   const leaving = await copyForward(entries, known, packer);
   const tree = await storeTree(entries, known, packer, leaving);
   await packer.flush();
@@ -258,7 +259,7 @@ export async function lookAtData(
   const known = new KnownContent(reader, { without: new Set() });
   const given = await instantOptions({ options, places, random }, known, excluded);
   const { databases } = await findDatabases(given, new Map());
-  const files = places.data === undefined ? [] : walk(given, (remark) => options.report({ type: "remark", remark }));
+  const files = [...walk(given, (remark) => options.report({ type: "remark", remark }))];
   return {
     files: files.map((file) => ({ ...file, isKnown: given.known(file) !== undefined })),
     databases: [...databases.keys()],

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { Heap } from "../memory.ts";
 import { hashSize } from "../repository/pack.ts";
 import { type Packer, type PendingRun, pushPending, settle } from "../repository/packer.ts";
 import type { PackRef, Run } from "../repository/snapshot_file.ts";
@@ -35,7 +36,9 @@ export async function storeTree(
     for (const entry of entries) yield* entryLines(settled(entry));
   }
   const runs: PendingRun[] = [];
+  const heap = new Heap();
   for (const block of cutTree(lines())) {
+    heap.tend();
     const digest = createHash("sha256").update(block).digest();
     const { at, index } = old.get(keyOf(digest, 0)) ?? packer.add(block, digest);
     pushPending(runs, at, index);

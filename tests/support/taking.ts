@@ -60,10 +60,14 @@ export async function contentsOf(
     const parts: Uint8Array[] = [];
     for await (const { size, bytes } of reader.pieces(entry)) {
       const piece = bytes ?? new Uint8Array(Math.min(size, 1 << 20));
-      for (let left = size; left > 0; left -= piece.length) hash.update(piece.subarray(0, Math.min(left, piece.length)));
+      for (let left = size; left > 0; left -= piece.length) {
+        hash.update(piece.subarray(0, Math.min(left, piece.length)));
+      }
       if (entry.size <= (options.textSize ?? 200)) parts.push(bytes?.slice() ?? new Uint8Array(size));
     }
-    if (hash.digest("hex") !== entry.sha256) throw new Error(`"${entry.path}" does not have the content it should have`);
+    if (hash.digest("hex") !== entry.sha256) {
+      throw new Error(`"${entry.path}" does not have the content it should have`);
+    }
     const text = entry.size <= (options.textSize ?? 200) ? new TextDecoder().decode(joined(parts)) : undefined;
     found.set(entry.path, { ...entry, ...(text === undefined ? {} : { text }) });
   }

@@ -1,0 +1,130 @@
+/** What the second snapshot costs, and that a killed one is continued. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { DirectoryStore } from "../../lib/stores/directory.ts";
+import { spawnCommand } from "../support/command.ts";
+import { readAll, readEverySnapshot, take } from "../faults/storing.ts";
+import { type TempFolder, tempFolder } from "../support/temp_folder.ts";
+
+const mb = 1_000_000;
+
+/** Bytes that cannot be compressed. */
+function noise(size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at += 65_536) crypto.getRandomValues(bytes.subarray(at, Math.min(size, at + 65_536)));
+  return bytes;
+}
+
+function makeDatabase(path: string, rows: number): void {
+  using database = new DatabaseSync(path);
+  database.exec("pragma journal_mode = wal; create table notes (id integer primary key, body blob)");
+  const insert = database.prepare("insert into notes (body) values (?)");
+  database.exec("begin");
+  for (let i = 0; i < rows; i++) insert.run(noise(700));
+  database.exec("commit");
+}
+
+async function withData(body: (at: { data: string; store: DirectoryStore; folder: TempFolder }) => Promise<void>) {
+  await using folder = await tempFolder({
+    "data/uploads/small.bin": noise(300_000),
+    "data/uploads/large.bin": noise(5 * mb),
+  });
+  const data = folder.path("data");
+  makeDatabase(`${data}/app.db`, 20_000); // 15 MB
+  await body({ data, store: new DirectoryStore(folder.path("repository")), folder });
+}
+
+Deno.test("nothing changed costs nothing, and what moved or was copied costs its line in the tree", async () => {
+  await withData(async ({ data, store }) => {
+    const first = await take(data, store);
+    assert.ok(first.snapshot.facts.stored > 19 * mb, `${first.snapshot.facts.stored}`);
+    const second = await take(data, store, { reread: true });
+    assert.equal(second.snapshot.facts.stored, 0);
+    Deno.renameSync(`${data}/uploads/large.bin`, `${data}/moved.bin`);
+    Deno.copyFileSync(`${data}/uploads/small.bin`, `${data}/copy.bin`);
+    Deno.utimeSync(`${data}/uploads/small.bin`, 1, 1);
+    const third = await take(data, store);
+    assert.ok(third.snapshot.facts.stored < 20_000, `${third.snapshot.facts.stored}`);
+    assert.equal(Object.keys(await readAll(store, third.snapshot)).length, 4);
+  });
+});
+
+Deno.test("of a database only changed pages are stored, of a file only changed pieces", async () => {
+  await withData(async ({ data, store }) => {
+    await take(data, store);
+    using database = new DatabaseSync(`${data}/app.db`);
+    database.exec("update notes set body = randomblob(700) where id % 500 = 0"); // 40 pages of 4,000
+    const pages = await take(data, store);
+    assert.ok(pages.snapshot.facts.stored < 0.4 * mb, `${pages.snapshot.facts.stored}`);
+    database.exec("insert into notes (body) select randomblob(700) from notes limit 500");
+    const rows = await take(data, store);
+    assert.ok(rows.snapshot.facts.stored < 0.8 * mb, `${rows.snapshot.facts.stored}`);
+    using file = Deno.openSync(`${data}/uploads/large.bin`, { write: true, append: true });
+    file.writeSync(noise(10_000));
+    const appended = await take(data, store);
+    assert.ok(appended.snapshot.facts.stored < 1.2 * mb, `${appended.snapshot.facts.stored}`);
+    assert.equal(await readEverySnapshot(store), 4);
+  });
+});
+
+Deno.test("a snapshot that was killed is continued: what is stored is not stored again", async () => {
+  await using folder = await tempFolder({ "data/z.bin": noise(20 * mb) });
+  const [data, repository] = [folder.path("data"), folder.path("repository")];
+  makeDatabase(`${data}/app.db`, 40_000);
+  const store = new DirectoryStore(repository);
+  const script = new URL("../faults/killed_snapshot.ts", import.meta.url).pathname;
+  let partial = 0;
+  {
+    // Killed as soon as it has left its second trace, in the middle of the work.
+    await using running = spawnCommand(
+      Deno.execPath(),
+      ["run", "-A", "--quiet", script, data, repository, "partial:2"],
+      {
+        cwd: folder.root,
+      },
+    );
+    assert.equal((await running.result).signal, "SIGKILL");
+    const stored = (await store.list("packs/")).reduce((sum, { size }) => sum + size, 0);
+    partial = stored;
+    assert.ok(stored > 8 * mb && stored < 45 * mb, `${stored}`);
+    assert.ok((await store.list("snapshots/")).length >= 1); // the one before it may not be taken out yet
+  }
+  const { snapshot } = await take(data, store);
+  const all = (await store.list("packs/")).reduce((sum, { size }) => sum + size, 0);
+  assert.ok(snapshot.facts.stored <= all - partial, `${snapshot.facts.stored} of ${all}, ${partial} were there`);
+  assert.ok(snapshot.facts.stored < 50 * mb - partial * 0.8, `${snapshot.facts.stored}, ${partial} were there`);
+  assert.deepEqual((await store.list("snapshots/")).length, 1);
+  assert.equal(Object.keys(await readAll(store, snapshot)).length, 2);
+  assert.deepEqual(
+    [...Deno.readDirSync(data)].map(({ name }) => name).filter((name) => name.startsWith(".amber-")),
+    [],
+  );
+});
+
+Deno.test("what lies in a pack that is gone, or damaged where it is read, is stored again", async () => {
+  await withData(async ({ data, store, folder }) => {
+    await take(data, store);
+    for (const { name } of await store.list("packs/")) Deno.removeSync(folder.path("repository", name));
+    Deno.writeTextFileSync(`${data}/new.txt`, "new");
+    const { snapshot } = await take(data, store);
+    assert.ok(snapshot.facts.stored > 19 * mb, `${snapshot.facts.stored}`);
+    assert.equal(Object.keys(await readAll(store, snapshot)).length, 4);
+  });
+});
+
+Deno.test("packs of which little is in use are left behind", async () => {
+  await withData(async ({ data, store }) => {
+    const first = await take(data, store);
+    using database = new DatabaseSync(`${data}/app.db`);
+    for (let round = 0; round < 8; round++) {
+      database.exec(`update notes set body = randomblob(700) where id % 8 = ${round}`);
+      Deno.writeFileSync(`${data}/uploads/large.bin`, noise(5 * mb));
+      await take(data, store);
+    }
+    const { snapshot } = await take(data, store);
+    const old = new Set(first.snapshot.packs.map(({ hash }) => hash));
+    const kept = snapshot.packs.filter(({ hash }) => old.has(hash));
+    assert.ok(kept.length < old.size, `${kept.length} of ${old.size} old packs are still named`);
+    assert.equal(Object.keys(await readAll(store, snapshot)).length, 3);
+  });
+});

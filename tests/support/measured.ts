@@ -1,0 +1,30 @@
+/** How long a program takes and how much memory it has at its peak. */
+import { command, type CommandOptions, type CommandResult, projectFolder } from "./command.ts";
+
+export interface Measured {
+  result: CommandResult;
+  seconds: number;
+  /** Largest resident set of the program and its children. */
+  peakMB: number;
+}
+
+// What `/usr/bin/time -v` tells, where there is only python3.
+const wrapper = `
+import resource, subprocess, sys, time
+started = time.monotonic()
+code = subprocess.run(sys.argv[1:]).returncode
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+print(f"measured {time.monotonic() - started:.2f} {peak:.1f}", file=sys.stderr)
+sys.exit(code)
+`;
+
+/** Runs amber's source to its end. It needs python3. */
+export async function measureAmber(args: string[], options: CommandOptions): Promise<Measured> {
+  const source = ["run", "-A", "--quiet", "--config", `${projectFolder}/deno.json`, `${projectFolder}/cli.ts`];
+  const binary = Deno.env.get("AMBER_TEST_BINARY");
+  const program = binary ? [binary] : [Deno.execPath(), ...source];
+  const result = await command("python3", ["-c", wrapper, ...program, ...args], options);
+  const told = /^measured ([\d.]+) ([\d.]+)$/m.exec(result.stderr);
+  if (!told) throw new Error(`It was not measured:\n${result.stderr}`);
+  return { result, seconds: Number(told[1]), peakMB: Number(told[2]) };
+}
