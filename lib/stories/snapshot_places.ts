@@ -75,7 +75,9 @@ export function refuseEmpty(options: SnapshotOptions, places: Places, parent: Sn
     ? `the configured database "${(database as { path: string }).path}" should lie in it`
     : database.engine === "postgres"
     ? "there is nothing else that this version could take a snapshot of"
-    : (parent?.facts.files ?? 0) > (parent?.facts.databases.filter(({ path }) => path.startsWith("/")).length ?? 0)
+    // A safety snapshot is taken of what is there, also when that is nothing: a wipe of the files came before.
+    : options.kind !== "safety" &&
+        (parent?.facts.files ?? 0) > (parent?.facts.databases.filter(({ path }) => path.startsWith("/")).length ?? 0)
     ? `the snapshot before this one (${idOf(parent!)}) had files in it`
     : undefined;
   if (why === undefined) {
