@@ -105,8 +105,6 @@ async function storeFile(
         ...to,
         begun: (runs) => begun(fileOf(item, { size, mtimeMs, inode, runs })),
       });
-      const isLater = isLinked(item) && (size !== item.size || mtimeMs !== item.mtimeMs);
-      if (isLater && attempt === 1) to.remark(writtenLater(item));
       const after = file.look();
       const stoodStill = content.size === size && after.size === size && after.mtimeMs === mtimeMs;
       stored = { ...content, mtimeMs, inode, stoodStill };
@@ -116,7 +114,11 @@ async function storeFile(
       to.remark(remark);
       return undefined;
     }
-    if (stored.stoodStill) return fileOf(item, stored);
+    if (stored.stoodStill) {
+      const isLater = stored.size !== item.size || stored.mtimeMs !== item.mtimeMs;
+      if (isLater && isLinked(item)) to.remark(writtenLater(item));
+      return fileOf(item, stored);
+    }
     if (attempt < attempts) continue;
     to.remark({ path: item.path, what: "changed", message: `it changed while it was read, ${attempts} times` });
     // No inode, so that the next snapshot reads it again whatever it looks like.
