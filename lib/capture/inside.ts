@@ -1,11 +1,11 @@
 import { folderOf } from "../fs.ts";
 
-/** A path with all links resolved, as far as it exists; the rest is appended as it is. */
+/** A path with all links resolved, as far as it exists; the rest is appended as it is, also where a file is in its way. */
 export function realPath(path: string): string {
   try {
     return Deno.realPathSync(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
     const folder = folderOf(path);
     const name = path.slice(path.replace(/\/+$/, "").lastIndexOf("/") + 1).replace(/\/+$/, "");
     if (folder === path || name === "" || name === ".") return path === "." ? Deno.cwd() : path;

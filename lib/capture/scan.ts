@@ -30,6 +30,12 @@ export interface ScanOptions {
   remark: (remark: Remark) => void;
 }
 
+/** How often a folder is listed that does not stand still. */
+const listings = 4;
+
+/** Two changes of a folder less than this apart may bear the same time: kernels stamp files with a clock of 4 to 10 ms. */
+const clockTickMs = 20;
+
 /**
  * Walks a folder: every path once, a folder before what is in it, otherwise in no order. Follows no link, opens nothing.
  * What vanishes meanwhile is left out; a FIFO, socket or device, a name that is not UTF-8, and what cannot be read is told
@@ -57,22 +63,30 @@ export function* scanEach(root: string, options: ScanOptions, prefix = ""): Gene
   }
 }
 
-/** Each name once: two that are not UTF-8 may look the same, and some file systems show one twice when it is replaced. */
-function namesIn(folder: string, prefix: string, { remark }: ScanOptions): string[] {
+/**
+ * Each name once: two that are not UTF-8 may look the same, and some file systems show one twice when it is replaced.
+ * Others (tmpfs, Btrfs) may miss one that is replaced: a folder that changes while it is listed is listed again, and what
+ * any of the listings had is looked at.
+ */
+function namesIn(folder: string, prefix: string, { remark }: ScanOptions): Iterable<string> {
+  const names = new Set<string>();
   try {
-    const names = new Set<string>();
-    for (const { name } of Deno.readDirSync(folder)) {
-      if (names.has(name) && name.includes("\uFFFD")) remark(strangeName(prefix + name));
-      names.add(name);
+    for (let listing = 1; listing <= listings; listing++) {
+      const before = Deno.lstatSync(folder).mtime?.getTime();
+      for (const { name } of Deno.readDirSync(folder)) {
+        if (listing === 1 && names.has(name) && name.includes("\uFFFD")) remark(strangeName(prefix + name));
+        names.add(name);
+      }
+      const after = Deno.lstatSync(folder).mtime?.getTime() ?? 0;
+      if (before === after && Date.now() - after > clockTickMs) break;
     }
-    return [...names];
   } catch (error) {
     // It was there a moment ago: it is gone, or something else took its place.
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return names;
     if (prefix === "") throw error;
     remark({ path: prefix.slice(0, -1), what: "unreadable", message: `the folder cannot be read: ${textOf(error)}` });
-    return [];
   }
+  return names;
 }
 
 function lookAt(full: string, path: string, name: string, { remark }: ScanOptions): Deno.FileInfo | undefined {

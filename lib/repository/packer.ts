@@ -59,6 +59,11 @@ export class Packer {
     this.#number = options.firstNumber;
   }
 
+  /** Bytes stored, and those that wait until a pack of them is full. */
+  get taken(): number {
+    return this.stored + this.#openSize;
+  }
+
   /** Takes a block; its bytes are copied. Call `room()` now and then: it waits while too much is under way. */
   add(bytes: Uint8Array, hash: Uint8Array): PendingRun & { at: Place } {
     const isFull = this.#used + bytes.length > frameTarget || this.#sizes.length === packBlocks;

@@ -60,7 +60,7 @@ export class Partials {
   /** Writes one when it is time. `begun` is a file whose beginning is stored. @throws {StartOver} */
   async note(entries: readonly StoredEntry[], begun?: StoredFile): Promise<void> {
     const { packer, everyBytes, everyMs = hourMs, now } = this.options;
-    const isWorthIt = packer.stored - this.#storedThen >= Math.max(everyBytes, this.#cost * worthwhile);
+    const isWorthIt = packer.taken - this.#storedThen >= Math.max(everyBytes, this.#cost * worthwhile);
     if (isWorthIt || now() - this.#writtenMs >= everyMs) await this.#write(entries, begun);
   }
 

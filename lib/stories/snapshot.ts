@@ -48,8 +48,9 @@ export interface SnapshotOptions {
   report: (event: SnapshotEvent) => void;
   stop: AbortSignal;
   random?: (size: number) => Uint8Array;
-  /** Bytes stored after which a partial snapshot is written, so that a killed run is continued. */
+  /** Bytes stored, and time, after which a partial snapshot is written, so that a killed run is continued. */
   partialBytes?: number;
+  partialMs?: number;
   /** For tests: how files are opened. */
   openFile?: typeof openRegular;
 }

@@ -85,6 +85,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     time,
     facts: { ...description, files: 0, folders: 0, bytes: 0, databases: [], remarks: [], durationMs: 0 },
     everyBytes: options.partialBytes ?? 64 << 20,
+    everyMs: options.partialMs,
     seenMs: attempt.seenMs,
     parentMs,
     ours: attempt.ours,

@@ -115,7 +115,8 @@ async function storeFile(
       return undefined;
     }
     if (stored.stoodStill) {
-      const isLater = stored.size !== item.size || stored.mtimeMs !== item.mtimeMs;
+      // Replaced between two looks of the same moment, it is another file, and whole.
+      const isLater = stored.inode === item.inode && (stored.size !== item.size || stored.mtimeMs !== item.mtimeMs);
       if (isLater && isLinked(item)) to.remark(writtenLater(item));
       return fileOf(item, stored);
     }

@@ -16,15 +16,15 @@ const dice = random(number + 1);
 const clock = new Int32Array(new SharedArrayBuffer(4));
 const open = (name: string) => {
   const database = new DatabaseSync(`${folder}/${name}`, { timeout: 0 });
-  database.exec("pragma synchronous = off");
+  patiently(() => database.exec("pragma synchronous = off"));
   return database;
 };
 const wal = open("wal.db");
 const control = open("../control.db");
 const old = open("old.db");
 const pair = open("pair_a.db");
-pair.prepare("attach ? as b").run(`${folder}/pair_b.db`);
-pair.exec("pragma b.synchronous = off");
+patiently(() => pair.prepare("attach ? as b").run(`${folder}/pair_b.db`));
+patiently(() => pair.exec("pragma b.synchronous = off"));
 
 let commitsMs: number[] = [];
 let controlMs: number[] = [];

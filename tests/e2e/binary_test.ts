@@ -95,8 +95,11 @@ for (const engine of ["sqlite", "postgres"] as const) {
       assert.doesNotMatch(await schemaFingerprint(target), /slug|search|notes_title/);
       assert.equal((await run(["migrate", "zero"], at)).code, 0);
       if (engine === "sqlite") {
-        const left = (await folder.list()).filter((path) => !path.startsWith("migrations/"));
-        assert.deepEqual(left, ["app.db"], "nothing else is left beside it");
+        // A safety snapshot was taken before each of the two that dropped something.
+        const left = (await folder.list()).filter((path) => !/^migrations\/|^data\/backups\/(packs|amber)/.test(path));
+        const [database, lock, ...snapshots] = left;
+        assert.deepEqual([database, lock, snapshots.length], ["app.db", "data/.amber/restore.lock", 2], `${left}`);
+        assert.ok(snapshots.every((path) => path.startsWith("data/backups/snapshots/")), `${left}`);
       }
     },
   );
