@@ -1,9 +1,15 @@
-/** Takes a snapshot and kills itself: `killed_snapshot.ts DATA REPOSITORY before:K | after:K | partial:K | none`. */
+/**
+ * Takes a snapshot and kills itself: `killed_snapshot.ts FOLDER before:K | after:K | partial:K | none [OPTIONS]`. `before`
+ * and `after` count the calls of the store, `partial` the traces that it leaves; then it dies when it wants to store the
+ * next pack. OPTIONS: of the snapshot, as JSON.
+ */
 import { DirectoryStore } from "../../lib/stores/directory.ts";
 import type { ObjectStore, Range } from "../../lib/stores/store.ts";
-import { take } from "./storing.ts";
+import { appIn } from "../support/restoring.ts";
+import { takeSnapshot } from "../support/taking.ts";
 
-const [data, repository, when] = Deno.args as [string, string, string];
+const [root, when, options = "{}"] = Deno.args as [string, string, string?];
+const app = appIn(root, { database: `${root}/data/app.db` });
 const [kind, text] = when.split(":") as [string, string?];
 const wanted = Number(text);
 let calls = 0;
@@ -25,9 +31,10 @@ class Deadly implements ObjectStore {
   async #step<T>(name: string, call: () => Promise<T>, isPut = false): Promise<T> {
     const number = ++calls;
     if (kind === "before" && number === wanted) await die();
+    if (kind === "partial" && partials === wanted && isPut && name.startsWith("packs/")) await die();
     const result = await call();
     if (kind === "after" && number === wanted) await die();
-    if (isPut && name.startsWith("snapshots/") && kind === "partial" && ++partials === wanted) await die();
+    if (isPut && name.startsWith("snapshots/")) partials++;
     return result;
   }
 }
@@ -37,6 +44,6 @@ async function die(): Promise<never> {
   return await new Promise(() => {});
 }
 
-await take(data, new Deadly(new DirectoryStore(repository)), { partialBytes: 4 << 20 });
+await takeSnapshot(app, { store: new Deadly(new DirectoryStore(app.repository)), ...JSON.parse(options) });
 console.log(JSON.stringify({ calls }));
 Deno.exit(0);

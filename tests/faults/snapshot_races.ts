@@ -7,7 +7,7 @@ import { forget, removeUnused } from "../../lib/repository/prune.ts";
 import { Repository } from "../../lib/repository/repository.ts";
 import type { ObjectStore } from "../../lib/stores/store.ts";
 import { FaultyStore } from "../support/faulty_store.ts";
-import type { MemoryStore } from "../support/memory_store.ts";
+import { MemoryStore } from "../support/memory_store.ts";
 import type { Random } from "../support/random.ts";
 
 export const hourMs = 3_600_000;
@@ -84,4 +84,11 @@ export async function pruneHard(store: ObjectStore): Promise<void> {
   const newest = all.filter(({ kind }) => kind !== "partial").at(-1);
   await forget(store, all.filter((one) => one !== newest).map(({ name }) => name));
   await removeUnused(store);
+}
+
+/** Another store with the same in it at the same time. */
+export function copyOf(store: MemoryStore): MemoryStore {
+  const copy = new MemoryStore({ nowMs: store.nowMs });
+  for (const [name, object] of store.objects) copy.objects.set(name, { ...object });
+  return copy;
 }
