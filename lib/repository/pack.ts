@@ -9,8 +9,11 @@ export const hashSize = 16;
  */
 export const frameTarget = 2 << 20;
 
-/** A pack is closed before it has more bytes stored, or more blocks: its table of contents is read as a whole. */
-export const packTarget = 16 << 20;
+/**
+ * A pack is closed before it has more bytes stored, or more blocks: its table of contents is read as a whole. Two are in
+ * memory at once: one is being stored while the next one is filled.
+ */
+export const packTarget = 8 << 20;
 export const packBlocks = 1 << 16;
 
 /** No pack of this format is larger: bytes, and blocks. A repository is input, and these are read as a whole. */

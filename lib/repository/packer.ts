@@ -45,6 +45,9 @@ export class Packer {
   readonly #garbage = new Garbage(packTarget);
   readonly #spare: Uint8Array[] = []; // buffers of frames that are done
   #pack = new Uint8Array(packTarget + frameLimit); // the pack that is being filled
+  #other = new Uint8Array(0); // the one before it
+  #storing: Promise<void> = Promise.resolve(); // of that one
+  #storingSize = 0;
   #open: Frame[] = []; // its frames
   #openSize = 0;
   #openBlocks = 0;
@@ -61,7 +64,7 @@ export class Packer {
 
   /** Bytes stored, and those that wait until a pack of them is full. */
   get taken(): number {
-    return this.stored + this.#openSize;
+    return this.stored + this.#storingSize + this.#openSize;
   }
 
   /** Takes a block; its bytes are copied. Call `room()` now and then: it waits while too much is under way. */
@@ -100,6 +103,7 @@ export class Packer {
   async flush(): Promise<void> {
     await this.settle();
     await this.#closePack();
+    await this.#storing;
   }
 
   #closeFrame(): void {
@@ -141,6 +145,7 @@ export class Packer {
     this.#openBlocks += frame.sizes.length;
   }
 
+  /** Begins to store the pack, when the one before it is stored; the next one can be filled meanwhile. */
   async #closePack(): Promise<void> {
     if (this.#open.length === 0) return;
     const toc = encodeToc(this.#open, this.options.random(16));
@@ -151,14 +156,24 @@ export class Packer {
     }
     this.#pack.set(toc, this.#openSize);
     const bytes = this.#pack.subarray(0, this.#openSize + toc.length);
-    const blocks = this.#openBlocks;
+    const ref = { number: this.#number++, size: bytes.length, tocSize: toc.length, blocks: this.#openBlocks };
     this.#open = [];
     this.#openSize = this.#openBlocks = 0;
+    await this.#storing;
+    const filled = this.#pack;
+    this.#pack = this.#other.length > 0 ? this.#other : new Uint8Array(packTarget + frameLimit);
+    this.#other = filled;
+    this.#storing = this.#store(bytes, ref);
+    this.#storing.catch((error) => this.#failure ??= error); // also heard by flush(), and before the next one
+  }
+
+  async #store(bytes: Uint8Array, ref: Omit<PackRef, "hash">): Promise<void> {
+    this.#storingSize = bytes.length;
     const hash = createHash("sha256").update(bytes).digest("hex");
-    const number = this.#number++;
     await this.store.put(packName(hash), bytes);
-    this.packs.push({ number, hash, size: bytes.length, tocSize: toc.length, blocks });
+    this.packs.push({ ...ref, hash });
     this.stored += bytes.length;
+    this.#storingSize = 0;
   }
 }
 

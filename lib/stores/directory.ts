@@ -1,6 +1,15 @@
 import { AmberError } from "../errors.ts";
 import { folderOf } from "../fs.ts";
-import { diskCalls, type FileCalls, type OpenFile, orNone, readAll, systemCode, writeAll } from "./file_calls.ts";
+import {
+  diskCalls,
+  type FileCalls,
+  type OpenFile,
+  orNone,
+  readAll,
+  systemCode,
+  writeAll,
+  writeBeside,
+} from "./file_calls.ts";
 import { explainRefusal, refuseAsFolder, refuseObjectName } from "./refusal.ts";
 import { isObjectName, type ObjectStore, type Range, type StoredObject } from "./store.ts";
 
@@ -12,6 +21,9 @@ const temporaryName = /^amber-[0-9a-f]{32}$/;
 
 /** More than any object has: a forged one must not make amber allocate what the machine lacks. */
 const largestBytes = 256 * 1024 * 1024;
+
+/** From so many bytes on a disk is waited for beside other work. For small objects that takes longer than the disk. */
+const largeBytes = 256 * 1024;
 
 /** How often a write begins anew when its temporary file or a folder vanishes. */
 const attempts = 10;
@@ -47,7 +59,7 @@ export class DirectoryStore implements ObjectStore {
   put(name: string, bytes: Uint8Array): Promise<void> {
     return this.#try(`store "${name}"`, name, () => {
       const path = this.#pathOf(name);
-      this.#untilNothingVanishes(() => this.#write(path, bytes));
+      return this.#untilNothingVanishes(() => this.#write(path, bytes));
     });
   }
 
@@ -68,8 +80,8 @@ export class DirectoryStore implements ObjectStore {
   }
 
   time(): Promise<number> {
-    return this.#try("write a file to see the time", "tmp", () => {
-      const { path, file } = this.#untilNothingVanishes(() => this.#makeTemporary());
+    return this.#try("write a file to see the time", "tmp", async () => {
+      const { path, file } = await this.#untilNothingVanishes(() => this.#makeTemporary());
       try {
         writeAll(file, new Uint8Array(1));
         return file.statSync().mtime!.getTime();
@@ -90,10 +102,10 @@ export class DirectoryStore implements ObjectStore {
   }
 
   /** Does it anew when a tidy() came between the creation of a temporary file and its lock, or a folder was removed. */
-  #untilNothingVanishes<T>(body: () => T): T {
+  async #untilNothingVanishes<T>(body: () => T | Promise<T>): Promise<T> {
     for (let attempt = 1;; attempt++) {
       try {
-        return body();
+        return await body();
       } catch (error) {
         if (!(error instanceof Deno.errors.NotFound) || attempt === attempts) throw error;
         this.#made.clear();
@@ -102,7 +114,7 @@ export class DirectoryStore implements ObjectStore {
   }
 
   /** @throws {Deno.errors.NotFound} when the temporary file or a folder vanished meanwhile. */
-  #write(target: string, bytes: Uint8Array): void {
+  async #write(target: string, bytes: Uint8Array): Promise<void> {
     this.#makeFolder(folderOf(target));
     const { path, file } = this.#makeTemporary();
     let isRenamed = false;
@@ -110,8 +122,13 @@ export class DirectoryStore implements ObjectStore {
       // When it is not to be had, a tidy() has it and removes the file: then there will be nothing to rename.
       file.tryLockSync(true);
       this.#restoreMode(path, file.statSync(), fileMode);
-      writeAll(file, bytes);
-      file.syncSync();
+      if (bytes.length < largeBytes) {
+        writeAll(file, bytes);
+        file.syncSync();
+      } else {
+        await writeBeside(file, bytes);
+        await file.sync();
+      }
       this.#files.rename(path, target);
       isRenamed = true;
     } finally {
@@ -258,14 +275,12 @@ export class DirectoryStore implements ObjectStore {
   }
 
   /** @param name What it is about, relative to the repository. */
-  #try<T>(action: string, name: string, body: () => T): Promise<T> {
-    return Promise.try(() => {
-      try {
-        return body();
-      } catch (error) {
-        throw explainRefusal(error, { action, root: this.#root, path: `${this.#root}/${name}`.replace(/\/$/, "") });
-      }
-    });
+  async #try<T>(action: string, name: string, body: () => T | Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (error) {
+      throw explainRefusal(error, { action, root: this.#root, path: `${this.#root}/${name}`.replace(/\/$/, "") });
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /** An open file, as far as a directory store uses it. */
 export type OpenFile = Pick<
   Deno.FsFile,
-  "readSync" | "writeSync" | "seekSync" | "syncSync" | "statSync" | "tryLockSync" | "close"
+  "readSync" | "writeSync" | "write" | "seekSync" | "syncSync" | "sync" | "statSync" | "tryLockSync" | "close"
 >;
 
 /** The file calls that a directory store makes: a test hands in ones that fail. */
@@ -47,21 +47,31 @@ export function systemCode(error: unknown): string | undefined {
 
 /** Writes everything: one call may write less than it was given. */
 export function writeAll(file: OpenFile, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) {
-    const count = file.writeSync(bytes.subarray(done));
-    // Else this would go on for ever.
-    if (count === 0) throw Object.assign(new Error("nothing more is written"), { code: "EIO" });
-    done += count;
-  }
+  for (let done = 0; done < bytes.length;) done += refuseNothing(file.writeSync(bytes.subarray(done)));
+}
+
+/** The same, while others go on. The bytes are not to be changed meanwhile. */
+export async function writeBeside(file: OpenFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += refuseNothing(await file.write(bytes.subarray(done)));
+}
+
+/** Else it would go on for ever. */
+function refuseNothing(count: number): number {
+  if (count === 0) throw Object.assign(new Error("nothing more is written"), { code: "EIO" });
+  return count;
 }
 
 /** Reads exactly so many bytes from where the file stands. @throws {Error} with code EIO when it ends before. */
-export function readAll(file: OpenFile, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  for (let done = 0; done < size;) {
+export function readAll(file: Pick<OpenFile, "readSync">, size: number): Uint8Array {
+  return fill(file, new Uint8Array(size));
+}
+
+/** The same into memory that is there. */
+export function fill(file: Pick<OpenFile, "readSync">, bytes: Uint8Array): Uint8Array {
+  for (let done = 0; done < bytes.length;) {
     const count = file.readSync(bytes.subarray(done));
     if (count === null || count === 0) {
-      throw Object.assign(new Error(`the file ends after ${done} of ${size} bytes`), { code: "EIO" });
+      throw Object.assign(new Error(`the file ends after ${done} of ${bytes.length} bytes`), { code: "EIO" });
     }
     done += count;
   }

@@ -20,6 +20,7 @@ import {
   type Snapshot,
   type SnapshotFacts,
 } from "../repository/snapshot_file.ts";
+import { fileBlockSize } from "../repository/tree.ts";
 import { copyForward } from "./copy_forward.ts";
 import { FactsReader } from "./database_facts.ts";
 import { KnownContent } from "./known_content.ts";
@@ -97,6 +98,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     parentTimeMs: parent ? Date.parse(parent.time) : 0,
     remark: (remark) => remarks.push(remark),
     open: options.openFile ?? openRegular,
+    small: new Uint8Array(fileBlockSize),
     trace: (done, begun) => partials.note(done, begun),
     packer,
     pool,

@@ -23,6 +23,8 @@ export interface EntryStore extends ContentStore {
   parentTimeMs: number;
   remark: (remark: Remark) => void;
   open: typeof openRegular;
+  /** Where a small file is read into, a block's bytes: of 5,000 new ones each, the collector would have much to do. */
+  small: Uint8Array;
   /** After each entry, and in the middle of a long one: what is stored so far, in order. */
   trace: (entries: readonly StoredEntry[], begun?: StoredFile) => Promise<void>;
 }
@@ -144,7 +146,7 @@ async function readFile(
 ): Promise<StoredContent> {
   const { size } = file;
   if (size <= fileBlockSize) {
-    const bytes = new Uint8Array(size);
+    const bytes = to.small.subarray(0, size);
     return await storeSmall(bytes.subarray(0, file.read(bytes, 0)), parent, to);
   }
   // Copied or moved it costs nothing, but that shows only when all of it has been read: done where it is likely.

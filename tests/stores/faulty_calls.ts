@@ -38,13 +38,25 @@ export function faultyCalls(
     after?.(number, what, path);
     return result;
   };
+  const callLater = async <T>(what: string, path: string, act: () => Promise<T>): Promise<T> => {
+    const number = log.push({ what, path });
+    before?.(number, what, path);
+    if ((isDead ? number >= failAt : number === failAt) && (fault === "EIO" || fault === "ENOSPC")) {
+      throw failure(fault);
+    }
+    const result = await act();
+    after?.(number, what, path);
+    return result;
+  };
   const part = (bytes: Uint8Array) => fault === "short" ? bytes.subarray(0, Math.ceil(bytes.length / 3)) : bytes;
   const isEnd = () => fault === "end" && log.length === failAt;
   const wrap = (path: string, file: OpenFile): OpenFile => ({
     readSync: (bytes) => call("read", path, () => isEnd() ? null : file.readSync(part(bytes))),
     writeSync: (bytes) => call("write", path, () => file.writeSync(part(bytes))),
+    write: (bytes) => callLater("write", path, () => file.write(part(bytes))),
     seekSync: (offset, whence) => call("seek", path, () => file.seekSync(offset, whence)),
     syncSync: () => call("sync", path, () => file.syncSync()),
+    sync: () => callLater("sync", path, () => file.sync()),
     statSync: () => call("fstat", path, () => file.statSync()),
     tryLockSync: (exclusive) => call("lock", path, () => file.tryLockSync(exclusive)),
     close: () => file.close(),
