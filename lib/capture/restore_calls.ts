@@ -7,7 +7,7 @@ import { openRegular, type RegularFile } from "./regular_file.ts";
 import { diskCalls, type FileCalls, type OpenFile } from "../stores/file_calls.ts";
 
 /** A file that is being staged. */
-export type StagedFile = OpenFile & Pick<Deno.FsFile, "truncateSync" | "syncData" | "write">;
+export type StagedFile = OpenFile & Pick<Deno.FsFile, "truncateSync" | "syncData">;
 
 /**
  * Every call by which a restore touches files and databases: each is one step, and a test hands in ones that fail, or

@@ -6,13 +6,13 @@ import type { RestoreCalls } from "./restore_calls.ts";
 import { syncFolder } from "./restore_decision.ts";
 import type { Item } from "./restore_items.ts";
 import { modeOf } from "./restore_plan.ts";
-import { type ContentPiece, Flushing, hashOf, writeStaged } from "./staged_file.ts";
+import { type ContentPart, Flushing, hashOf, writeStaged } from "./staged_file.ts";
 import { removeIfThere } from "./target_folder.ts";
 
 /** The contents of a snapshot, each byte checked: see SnapshotReader. */
 export interface Contents {
   entries(): AsyncIterable<Entry>;
-  pieces(entry: FileEntry): AsyncIterable<ContentPiece>;
+  parts(entry: FileEntry): AsyncIterable<ContentPart>;
 }
 
 export interface StageOptions {
@@ -215,7 +215,7 @@ export async function writeItem(
   options: Pick<StageOptions, "calls" | "contents" | "live" | "owners" | "stop" | "progress"> & { flushing: Flushing },
 ): Promise<void> {
   const { owners, live } = options;
-  await writeStaged(path, options.contents.pieces(entry), {
+  await writeStaged(path, options.contents.parts(entry), {
     name: item.path,
     size: item.size,
     sha256: item.sha256!,

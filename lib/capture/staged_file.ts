@@ -1,14 +1,16 @@
 import { createHash } from "node:crypto";
 import { AmberError } from "../errors.ts";
-import { orNone, writeAll } from "../stores/file_calls.ts";
+import { orNone, writeAll, writeBeside } from "../stores/file_calls.ts";
 import type { FileSystemSync } from "./file_system_sync.ts";
 import type { RegularFile } from "./regular_file.ts";
 import type { RestoreCalls, StagedFile } from "./restore_calls.ts";
+import { WrittenHash } from "./written_hash.ts";
 
-/** A part of a file's content, `size` bytes from `from`; without bytes it is a hole, all zeros. */
-export interface ContentPiece {
-  from: number;
-  size: number;
+/** A part of a file's content, there until the next one is asked for: see Part in repository/reader.ts. */
+export interface ContentPart {
+  /** Triples: bytes from the file's beginning, from that of `bytes`, and how many. */
+  segments: readonly number[];
+  /** Absent: all zeros. */
   bytes?: Uint8Array;
 }
 
@@ -76,17 +78,16 @@ export interface StagedContent {
 
 /** Bytes below which writing in the background costs more than it gains. */
 const smallPiece = 256 << 10;
-const zeros = new Uint8Array(1 << 20);
 
 /**
- * Writes a new file piece by piece, holes as holes, and checks that it is what the snapshot says; with mode, time and
- * owner. It is on the disk when `flushing` has finished.
+ * Writes a new file part by part, in any order, holes as holes, and checks that it is what the snapshot says; with mode,
+ * time and owner. It is on the disk when `flushing` has finished.
  *
  * @throws {AmberError} OBJECT_DAMAGED
  */
 export async function writeStaged(
   path: string,
-  pieces: AsyncIterable<ContentPiece>,
+  parts: AsyncIterable<ContentPart>,
   content: StagedContent,
   { calls, flushing, stop, progress }: {
     calls: RestoreCalls;
@@ -95,27 +96,30 @@ export async function writeStaged(
     progress: (bytes: number) => void;
   },
 ): Promise<void> {
-  const file = calls.open(path, { write: true, createNew: true, mode: 0o600 });
-  const sink = new Sink(file);
+  const file = calls.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
   let isHandedOver = false;
   try {
     // At once: a size that no file can have is not to be found out after days of zeros.
     file.truncateSync(content.size);
-    const hash = createHash("sha256");
-    let size = 0;
-    for await (const { from, size: pieceSize, bytes } of pieces) {
-      stop.throwIfAborted();
-      if (from !== size || (bytes && bytes.length !== pieceSize)) throw unlike(content, "its parts do not join");
-      size += pieceSize;
-      if (size > content.size) throw unlike(content, `it has more than ${content.size} bytes`);
-      if (bytes) await sink.write(from, bytes);
-      if (bytes) hash.update(bytes);
-      else await hashZeros(hash, pieceSize, stop);
-      progress(pieceSize);
+    const hash = new WrittenHash(file, content.size);
+    let written = 0;
+    for await (const { segments, bytes } of parts) {
+      for (let i = 0; i < segments.length; i += 3) {
+        const [at, from, size] = [segments[i]!, segments[i + 1]!, segments[i + 2]!];
+        stop.throwIfAborted();
+        written += size;
+        if (at + size > content.size) throw unlike(content, `it has more than ${content.size} bytes`);
+        const piece = bytes?.subarray(from, from + size);
+        if (piece && piece.length !== size) throw unlike(content, "its parts do not join");
+        const writing = piece && writeAt(file, at, piece);
+        hash.add(at, size, piece); // meanwhile
+        await writing;
+        await hash.catchUp(stop);
+        progress(size);
+      }
     }
-    await sink.settle();
-    if (size !== content.size) throw unlike(content, `it has ${size} bytes instead of ${content.size}`);
-    if (hash.digest("hex") !== content.sha256) {
+    if (written !== content.size) throw unlike(content, `it has ${written} bytes instead of ${content.size}`);
+    if (hash.digest() !== content.sha256) {
       throw unlike(content, "its content does not have the hash that was recorded");
     }
     // chown takes set-id bits away, hence before chmod.
@@ -125,54 +129,15 @@ export async function writeStaged(
     isHandedOver = true;
     await flushing.add(file, content.size);
   } finally {
-    if (!isHandedOver) {
-      await sink.settle().catch(() => {}); // what stops this is known already
-      file.close();
-    }
+    if (!isHandedOver) file.close();
   }
 }
 
-/** Small pieces are written at once; large ones while the next is read and hashed: a disk takes as long as all of that. */
-class Sink {
-  #at = 0;
-  #writing?: Promise<void>;
-
-  constructor(private readonly file: StagedFile) {}
-
-  /** The bytes are not to be changed until the next call returns. */
-  async write(from: number, bytes: Uint8Array): Promise<void> {
-    await this.settle();
-    if (this.#at !== from) this.file.seekSync(from, Deno.SeekMode.Start);
-    this.#at = from + bytes.length;
-    if (bytes.length < smallPiece) return writeAll(this.file, bytes);
-    this.#writing = this.#writeLarge(bytes);
-    this.#writing.catch(() => {}); // heard by settle()
-  }
-
-  async settle(): Promise<void> {
-    const writing = this.#writing;
-    this.#writing = undefined;
-    await writing;
-  }
-
-  async #writeLarge(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length;) {
-      const count = await this.file.write(bytes.subarray(done));
-      if (count === 0) throw Object.assign(new Error("nothing more is written"), { code: "EIO" });
-      done += count;
-    }
-  }
-}
-
-/** A hole of 50 GB takes half a minute: others get their turn meanwhile. */
-async function hashZeros(hash: ReturnType<typeof createHash>, size: number, stop: AbortSignal): Promise<void> {
-  for (let left = size, count = 0; left > 0; left -= zeros.length) {
-    hash.update(left >= zeros.length ? zeros : zeros.subarray(0, left));
-    if (++count % 64 === 0) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      stop.throwIfAborted();
-    }
-  }
+/** Small pieces are written at once, large ones in the background. */
+function writeAt(file: StagedFile, at: number, bytes: Uint8Array): Promise<void> | undefined {
+  file.seekSync(at, Deno.SeekMode.Start);
+  if (bytes.length < smallPiece) return void writeAll(file, bytes);
+  return writeBeside(file, bytes);
 }
 
 /** SHA-256 of a file, 64 hex digits; undefined when there is no regular file of this size. */

@@ -79,7 +79,7 @@ function isZero(block: Uint8Array): boolean {
 }
 
 function open(frame: Extract<Job, { kind: "open" }>): JobResult {
-  const bytes = new Uint8Array(frame.rawSize);
+  const bytes = frame.sink.subarray(0, frame.rawSize);
   openFrame(frame, bytes, decompressor);
   free(frame.bytes);
   return { bytes };

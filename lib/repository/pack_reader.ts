@@ -1,21 +1,19 @@
 import { AmberError } from "../errors.ts";
-import { Garbage } from "../memory.ts";
 import type { ObjectStore } from "../stores/store.ts";
+import { FrameCache, type HeldFrame } from "./frame_cache.ts";
 import { damagedPack, decodeToc, type FrameInfo, frameOf, hashSize, packName, type Toc } from "./pack.ts";
 import type { BlockPool } from "./pool.ts";
 import type { PackRef } from "./snapshot_file.ts";
 
 /** How much is kept: tables of contents and opened frames, bytes. */
 const tocBudget = 24 << 20;
-const frameBudget = 12 << 20;
+const frameBudget = 8 << 20;
 
 /** Reads packs of one snapshot: tables of contents and frames, each only once as long as they are in use. */
 export class PackReader {
   readonly #packs: ReadonlyMap<number, PackRef>;
   readonly #tocs = new Recent<number, Promise<Toc>>(tocBudget);
-  // 40 MB less at the peak of a restore, for a twentieth more processor time.
-  readonly #garbage = new Garbage(48 << 20);
-  readonly #frames = new Recent<string, Promise<Uint8Array>>(frameBudget);
+  readonly #frames = new FrameCache(frameBudget);
 
   constructor(private readonly store: ObjectStore, private readonly pool: BlockPool, packs: readonly PackRef[]) {
     this.#packs = new Map(packs.map((pack) => [pack.number, pack]));
@@ -41,11 +39,15 @@ export class PackReader {
     });
   }
 
-  /** An opened frame, each of its blocks checked. Not to be changed or handed over: others may read it too. */
-  async frame(number: number, index: number): Promise<Uint8Array> {
+  /** An opened frame, each of its blocks checked. Its bytes are not to be changed: others may read it too. */
+  async frame(number: number, index: number): Promise<HeldFrame> {
     const toc = await this.toc(number);
     const info = toc.frames[index]!;
-    return await this.#frames.get(`${number}/${index}`, info.rawSize, () => this.#openFrame(number, toc, info));
+    return await this.#frames.hold(
+      `${number}/${index}`,
+      info.rawSize,
+      (sink) => this.#openFrame(number, toc, info, sink),
+    );
   }
 
   /** Which frame has a block, and where in it. @throws {AmberError} OBJECT_DAMAGED when the pack has no such block. */
@@ -60,17 +62,18 @@ export class PackReader {
     number: number,
     toc: Toc,
     { from, size, rawSize, firstBlock, blocks }: FrameInfo,
+    sink: Uint8Array,
   ): Promise<Uint8Array> {
     const { hash } = this.pack(number);
     const stored = await this.#read(hash, from, size);
     const { bytes, failure } = await this.pool.run({
       kind: "open",
       bytes: stored,
+      sink,
       rawSize,
       sizes: toc.sizes.slice(firstBlock, firstBlock + blocks),
       hashes: toc.hashes.slice(firstBlock * hashSize, (firstBlock + blocks) * hashSize),
     });
-    this.#garbage.add(rawSize);
     if (bytes) return bytes;
     throw damagedPack(packName(hash), failure ?? "a frame cannot be opened");
   }

@@ -9,8 +9,8 @@ export type Job =
   | { kind: "hash"; bytes: Uint8Array; size: number; blockSize: number }
   /** The first `size` bytes as a zstd frame. */
   | { kind: "compress"; bytes: Uint8Array; size: number }
-  /** What is in a zstd frame, each block checked against its hash. */
-  | ({ kind: "open" } & StoredFrame)
+  /** What is in a zstd frame, each block checked against its hash; comes back as the beginning of `sink`. */
+  | ({ kind: "open"; sink: Uint8Array } & StoredFrame)
   /** Whether several frames can be opened: where each is in the bytes, and what it should hold. */
   | { kind: "check"; bytes: Uint8Array; frames: (Omit<StoredFrame, "bytes"> & { from: number; size: number })[] };
 
@@ -42,7 +42,8 @@ export class BlockPool implements Disposable {
     const answer = Promise.withResolvers<JobResult>();
     this.#waiting.set(id, answer);
     chosen.jobs++;
-    chosen.worker.postMessage({ id, job }, isWhole(job.bytes) ? [job.bytes.buffer] : []);
+    const handedOver = [job.bytes, ...job.kind === "open" ? [job.sink] : []].filter(isWhole);
+    chosen.worker.postMessage({ id, job }, handedOver.map(({ buffer }) => buffer));
     try {
       const result = await answer.promise;
       if (result.broken !== undefined) throw new Error(`a worker failed: ${result.broken}`);

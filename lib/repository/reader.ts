@@ -1,5 +1,6 @@
 import { AmberError } from "../errors.ts";
 import type { ObjectStore } from "../stores/store.ts";
+import type { HeldFrame } from "./frame_cache.ts";
 import { hashSize } from "./pack.ts";
 import { PackReader } from "./pack_reader.ts";
 import type { BlockPool } from "./pool.ts";
@@ -13,6 +14,14 @@ export interface Piece {
   bytes?: Uint8Array;
 }
 
+/** What one frame gives to a file; without bytes: holes. */
+export interface Part {
+  /** Triples, since a database may have a million: bytes from the file's beginning, from the frame's, and how many. */
+  segments: readonly number[];
+  /** The opened frame. */
+  bytes?: Uint8Array;
+}
+
 /** Blocks of one frame that stand in a row, in a file and in the frame. */
 interface Stretch {
   /** Bytes from the file's beginning. */
@@ -21,9 +30,6 @@ interface Stretch {
   /** Absent: a hole. */
   source?: { pack: number; frame: number; from: number };
 }
-
-/** How many frames are read ahead: enough to keep both workers at it. */
-const ahead = 4;
 
 /** A fragmented file is put together in parts of so many bytes: each frame that a part needs is opened once for it. */
 const windowSize = 24 << 20;
@@ -47,52 +53,75 @@ export class SnapshotReader {
       const toc = await this.packs.toc(pack);
       for (let i = index; i < index + count; i++) {
         const { frame, from, size } = this.packs.locate(toc, pack, i);
-        yield (await this.packs.frame(pack, frame)).subarray(from, from + size);
+        using held = await this.packs.frame(pack, frame);
+        yield held.bytes.subarray(from, from + size);
       }
     }
   }
 
   /**
-   * A file's content in order, from its beginning to its end, holes among it. The bytes are to be read at once and not
-   * changed: others may read the same frame.
+   * A file's content, frame by frame in the order in which the file needs them: however fragmented it is, each frame is
+   * opened once. The bytes are not to be changed, and are there until the next part is asked for.
+   */
+  async *parts(entry: FileEntry): AsyncGenerator<Part> {
+    const parts = new Map<string | number, { source?: Stretch["source"]; segments: number[] }>();
+    for await (const { from, size, source } of this.#stretches(entry)) {
+      const key = source ? frameKey(source) : from;
+      if (!parts.has(key)) parts.set(key, { source, segments: [] });
+      parts.get(key)!.segments.push(from, source?.from ?? 0, size);
+    }
+    using ahead = new FramesAhead(this.packs);
+    const waiting = [...parts.values()];
+    for (const { source } of waiting.slice(0, ahead.most)) ahead.start(source);
+    for (const [i, { source, segments }] of waiting.entries()) {
+      using frame = await ahead.next();
+      ahead.start(waiting[i + ahead.most]?.source);
+      yield { segments, ...(source ? { bytes: frame!.bytes } : {}) };
+    }
+  }
+
+  /**
+   * A file's content in order, from its beginning to its end, holes among it. The bytes are not to be changed, and are
+   * there until the next piece is asked for.
    */
   async *pieces(entry: FileEntry): AsyncGenerator<Piece> {
     let window: Stretch[] = [];
     let size = 0;
+    let whole = new Uint8Array(0);
+    const memory = (size: number) => {
+      if (whole.length < size) whole = new Uint8Array(size);
+      return whole.subarray(0, size);
+    };
     for await (const stretch of this.#stretches(entry)) {
       window.push(stretch);
       size += stretch.source ? stretch.size : 0;
       if (size >= windowSize) {
-        yield* this.#windowPieces(window);
+        yield* this.#windowPieces(window, memory);
         window = [];
         size = 0;
       }
     }
-    yield* this.#windowPieces(window);
+    yield* this.#windowPieces(window, memory);
   }
 
   /** Whichever is cheaper: frame after frame as they come, or each frame once and its blocks put where they belong. */
-  async *#windowPieces(window: readonly Stretch[]): AsyncGenerator<Piece> {
+  async *#windowPieces(window: readonly Stretch[], memory: (size: number) => Uint8Array): AsyncGenerator<Piece> {
     const sourced = window.filter(({ source }) => source);
     const frames = new Set(sourced.map(({ source }) => frameKey(source!)));
-    yield* sourced.length <= frames.size * 2 ? this.#inOrder(window) : this.#putTogether(window);
+    yield* sourced.length <= frames.size * 2 ? this.#inOrder(window) : this.#putTogether(window, memory);
   }
 
   async *#inOrder(window: readonly Stretch[]): AsyncGenerator<Piece> {
-    const waiting: { stretch: Stretch; frame?: Promise<Uint8Array> }[] = [];
-    const next = async (): Promise<Piece> => {
-      const { stretch: { from, size, source }, frame } = waiting.shift()!;
-      const bytes = frame && (await frame).subarray(source!.from, source!.from + size);
-      return { from, size, ...(bytes ? { bytes } : {}) };
-    };
-    for (const stretch of window) {
-      waiting.push({ stretch, frame: this.#startFrame(stretch.source) });
-      if (waiting.length > ahead) yield await next();
+    using ahead = new FramesAhead(this.packs);
+    for (const { source } of window.slice(0, ahead.most)) ahead.start(source);
+    for (const [i, { from, size, source }] of window.entries()) {
+      using frame = await ahead.next();
+      ahead.start(window[i + ahead.most]?.source);
+      yield { from, size, ...(source ? { bytes: frame!.bytes.subarray(source.from, source.from + size) } : {}) };
     }
-    while (waiting.length > 0) yield await next();
   }
 
-  async *#putTogether(window: readonly Stretch[]): AsyncGenerator<Piece> {
+  async *#putTogether(window: readonly Stretch[], memory: (size: number) => Uint8Array): AsyncGenerator<Piece> {
     for (const part of withoutHoles(window)) {
       const first = part[0]!;
       const size = part.reduce((sum, one) => sum + one.size, 0);
@@ -100,27 +129,19 @@ export class SnapshotReader {
         yield { from: first.from, size };
         continue;
       }
-      const whole = new Uint8Array(size);
+      const whole = memory(size);
       const groups = [...Map.groupBy(part, ({ source }) => frameKey(source!)).values()];
-      const frames: (Promise<Uint8Array> | undefined)[] = [];
+      using ahead = new FramesAhead(this.packs);
+      for (const group of groups.slice(0, ahead.most)) ahead.start(group[0]!.source);
       for (const [i, group] of groups.entries()) {
-        while (frames.length < Math.min(i + ahead, groups.length)) {
-          frames.push(this.#startFrame(groups[frames.length]![0]!.source));
-        }
-        const bytes = (await frames[i])!;
-        frames[i] = undefined;
+        using frame = await ahead.next();
+        ahead.start(groups[i + ahead.most]?.[0]!.source);
         for (const { from, size, source } of group) {
-          whole.set(bytes.subarray(source!.from, source!.from + size), from - first.from);
+          whole.set(frame!.bytes.subarray(source!.from, source!.from + size), from - first.from);
         }
       }
       yield { from: first.from, size, bytes: whole };
     }
-  }
-
-  #startFrame(source: Stretch["source"]): Promise<Uint8Array> | undefined {
-    const frame = source && this.packs.frame(source.pack, source.frame);
-    frame?.catch(() => {}); // heard when its turn comes
-    return frame;
   }
 
   async *#stretches({ blockSize, size: fileSize, path, runs }: FileEntry): AsyncGenerator<Stretch> {
@@ -162,6 +183,30 @@ export class SnapshotReader {
       at += count * hashSize;
     }
     return all;
+  }
+}
+
+/** Frames that are being opened before their turn comes: enough to keep both workers at it. */
+class FramesAhead implements Disposable {
+  readonly most = 3;
+  readonly #waiting: (Promise<HeldFrame> | undefined)[] = [];
+
+  constructor(private readonly packs: PackReader) {}
+
+  /** Begins with the next one; nothing where there is no frame. */
+  start(source: Stretch["source"]): void {
+    const frame = source && this.packs.frame(source.pack, source.frame);
+    frame?.catch(() => {}); // heard when its turn comes
+    this.#waiting.push(frame);
+  }
+
+  /** The one whose turn it is. */
+  async next(): Promise<HeldFrame | undefined> {
+    return await this.#waiting.shift();
+  }
+
+  [Symbol.dispose](): void {
+    for (const frame of this.#waiting) frame?.then((held) => held[Symbol.dispose](), () => {});
   }
 }
 

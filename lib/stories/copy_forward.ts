@@ -59,8 +59,11 @@ async function storeAgain(
   const { packs } = known.reader!;
   const toc = await packs.toc(pack);
   const { frame, from, size } = packs.locate(toc, pack, block);
-  const bytes = (await packs.frame(pack, frame)).subarray(from, from + size);
-  const place = packer.add(bytes, toc.hashes.subarray(block * hashSize, (block + 1) * hashSize));
+  using held = await packs.frame(pack, frame);
+  const place = packer.add(
+    held.bytes.subarray(from, from + size),
+    toc.hashes.subarray(block * hashSize, (block + 1) * hashSize),
+  );
   await packer.room();
   return place;
 }

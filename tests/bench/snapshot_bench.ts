@@ -64,8 +64,9 @@ const restore = await step("full restore", {}, async (tool) => {
 });
 console.log(`  cp -a        ${copied[0]!.toFixed(2)} s`);
 await compare(folder.path("restored-amber"));
+let files = 0;
 const small = await step("one small file", {}, async (tool) => {
-  const { argv, cwd } = tool.file("uploads/07/file00007.bin", folder.path(`one-${tool.name}`));
+  const { argv, cwd } = tool.file("uploads/07/file00007.bin", folder.path(`one-${files++}`)); // each into a new folder
   Deno.mkdirSync(cwd, { recursive: true });
   return await run(tool, argv, cwd);
 }, rounds);

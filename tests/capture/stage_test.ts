@@ -51,14 +51,18 @@ Deno.test("stage() refuses what is not as the snapshot says: content, size, part
   await assert.rejects(stageIn(folder, [fileItem("a", bytes, { size: bytes.length + 1 })], whole), damaged);
   await assert.rejects(stageIn(folder, [fileItem("a", bytes, { size: 5 })], whole), damaged);
   await assert.rejects(stageIn(folder, [fileItem("b", bytes)], whole), damaged);
-  const torn: Contents = {
+  const torn = (order: number[]): Contents => ({
     ...whole,
-    async *pieces(entry) {
-      let count = 0;
-      for await (const piece of whole.pieces(entry)) if (++count !== 2) yield piece;
+    async *parts(entry) {
+      const parts = await Array.fromAsync(whole.parts(entry));
+      for (const index of order) yield parts[index]!;
     },
-  };
-  await assert.rejects(stageIn(folder, [fileItem("a", bytes)], torn), damaged);
+  });
+  for (const order of [[0, 2], [0, 0, 2], [1, 1, 1], [0, 1, 2, 2], []]) {
+    await assert.rejects(stageIn(folder, [fileItem("a", bytes)], torn(order)), damaged, `${order}`);
+  }
+  await stageIn(folder, [fileItem("a", bytes)], torn([2, 0, 1])); // in whatever order they come
+  assert.deepEqual(Deno.readFileSync(folder.path("staged/0")), bytes);
 });
 
 Deno.test("stage() links hard links, to the first of their names", async () => {

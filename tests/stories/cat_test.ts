@@ -45,7 +45,7 @@ async function partsOf(runs: readonly Run[], snapshot: Snapshot, packs: PackRead
 
 Deno.test("cat() reads the list of files and the frames of the one file, and nothing else", async () => {
   const content = () => crypto.getRandomValues(new Uint8Array(60_000));
-  const uploads = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`data/uploads/${i}.jpg`, content()]));
+  const uploads = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`data/uploads/${i}.jpg`, content()]));
   await using folder = await tempFolder(uploads);
   const app = appIn(folder.root, { database: folder.path("none.db") });
   await take(app);

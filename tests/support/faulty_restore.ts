@@ -70,6 +70,10 @@ function steppedFile(file: Deno.FsFile, path: string, note: (call: string, path:
       note("file.write", path);
       return await file.write(bytes);
     },
+    sync: async () => {
+      note("file.sync", path);
+      await file.sync();
+    },
     syncData: async () => {
       note("file.syncData", path);
       await file.syncData();

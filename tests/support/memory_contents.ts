@@ -13,11 +13,11 @@ export function memoryContents(files: Record<string, Uint8Array>): Contents {
     async *entries() {
       for (const path of Object.keys(files).sort(comparePaths)) yield { path, type: "file" } as FileEntry;
     },
-    async *pieces({ path }) {
+    async *parts({ path }) {
       const bytes = files[path]!;
       for (let from = 0; from < bytes.length; from += blockSize) {
         const part = bytes.subarray(from, from + blockSize);
-        yield { from, size: part.length, ...(part.some((byte) => byte !== 0) ? { bytes: part } : {}) };
+        yield { segments: [from, 0, part.length], ...(part.some((byte) => byte !== 0) ? { bytes: part } : {}) };
       }
     },
   };
