@@ -18,10 +18,13 @@ export function sizeOf(path: string): number {
   return statOrNone(path)?.size ?? 0;
 }
 
+// Elsewhere "\" may stand in a name.
+const [ends, last] = Deno.build.os === "windows" ? [/(?<=.)[/\\]+$/, /[/\\][^/\\]*$/] : [/(?<=.)\/+$/, /\/[^/]*$/];
+
 /** The folder that a path lies in: `.` for a bare name, the root for the root. */
 export function folderOf(path: string): string {
-  const bare = path.replace(/(?<=.)[/\\]+$/, "");
-  const cut = bare.search(/[/\\][^/\\]*$/);
+  const bare = path.replace(ends, "");
+  const cut = bare.search(last);
   return cut < 0 ? "." : cut === 0 ? bare[0]! : bare.slice(0, cut);
 }
 

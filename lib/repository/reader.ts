@@ -135,7 +135,7 @@ export class SnapshotReader {
       for (const group of groups.slice(0, ahead.most)) ahead.start(group[0]!.source);
       for (const [i, group] of groups.entries()) {
         using frame = await ahead.next();
-        ahead.start(groups[i + ahead.most]?.[0]!.source);
+        ahead.start(groups[i + ahead.most]?.[0]?.source);
         for (const { from, size, source } of group) {
           whole.set(frame!.bytes.subarray(source!.from, source!.from + size), from - first.from);
         }

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { AmberError } from "../../lib/errors.ts";
 import { unfinishedWipe } from "../../lib/stories/unfinished_wipe.ts";
 import { makeDatabase } from "../support/data_tree.ts";
-import { type App, appIn, take } from "../support/restoring.ts";
+import { type App, appIn, putBack, take } from "../support/restoring.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { finishApp, steppedWipe, wipeApp } from "../support/wiping.ts";
 
@@ -113,4 +113,17 @@ Deno.test("wipe: one that was begun for another folder is told, and left alone",
   assert.ok(isOld(other));
   assert.equal(await finishApp(app), true);
   assert.equal(isOld(app), false);
+});
+
+Deno.test("wipe: names with backslashes, line ends and dots are removed as any others, and come back", async () => {
+  const names = ["a\\b", "c\\d\\", "line\nend", " ", "...", "-rf", "*", "ünï"];
+  await using folder = await tempFolder(Object.fromEntries(names.map((name) => [`data/${name}/${name}`, name])));
+  const app = appIn(folder.root);
+  makeDatabase(app.database);
+  const id = await take(app);
+  await wipeApp(app);
+  const left = [...Deno.readDirSync(app.data)].map(({ name }) => name).sort();
+  assert.deepEqual(left.filter((name) => !/-(wal|shm)$/.test(name)), [".amber", "prod.db"]);
+  await putBack(app, { wanted: id });
+  for (const name of names) assert.equal(Deno.readTextFileSync(`${app.data}/${name}/${name}`), name);
 });
