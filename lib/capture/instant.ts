@@ -1,3 +1,4 @@
+import { accessSync, constants } from "node:fs";
 import { Barrier } from "../engines/sqlite/barrier.ts";
 import type { EngineEvent } from "../engines/engine.ts";
 import { type Image, type ImageSource, inspectPinned, openCopy, openImage } from "../engines/sqlite/image.ts";
@@ -217,11 +218,28 @@ async function tryInstant(
 /** The configured database is what a snapshot is for: it is never stored as something that nobody could open. */
 function refuseConfigured({ configured }: InstantOptions, path: string, why: string): void {
   if (configured?.path !== path) return;
+  if (!mayRead(configured.file)) {
+    throw new AmberError("DATABASE_FORBIDDEN", {
+      message: `Cannot take a snapshot: this user may not read the configured database "${configured.file}"`,
+      where: configured.file,
+      hint: `Run amber as the user that owns it, or give this one the right: ls -l "${configured.file}"`,
+    });
+  }
   throw new AmberError("DATABASE_FORMAT", {
     message: `Cannot take a snapshot: the configured database "${configured.file}" cannot be read (${why})`,
     where: configured.file,
     hint: "If it is damaged: amber restore latest. The rest alone can be stored with another DB_PATH.",
   });
+}
+
+/** Asked without opening it: closing it again would drop this process's locks on it. */
+function mayRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== "EACCES";
+  }
 }
 
 /** One database at the moment; undefined when its path leads to another file than the one that is pinned, or nowhere. */

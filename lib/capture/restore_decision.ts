@@ -74,6 +74,21 @@ export function removeDecision(folder: string, calls: RestoreCalls): void {
   syncFolder(folder, calls);
 }
 
+/** What lies where a decision would. @throws {AmberError} FILE_UNREADABLE when the way there is closed to this user. */
+export function lookForDecision(path: string, calls: Pick<RestoreCalls, "lstat">): Deno.FileInfo | undefined {
+  try {
+    return orNone(() => calls.lstat(path));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    throw new AmberError("FILE_UNREADABLE", {
+      message: `Cannot look for what was interrupted: "${path}" cannot be reached: permission denied`,
+      where: path,
+      hint: "Run amber as the user that owns the folders above it, or let AMBER_SCRATCH name another one.",
+      cause: error,
+    });
+  }
+}
+
 /**
  * The restore that is decided and not finished; undefined when there is none.
  *
@@ -85,7 +100,7 @@ export function readDecision(
   calls: Pick<RestoreCalls, "lstat" | "openRegular">,
 ): Decision | undefined {
   const path = `${folder}/${fileName}`;
-  const info = orNone(() => calls.lstat(path));
+  const info = lookForDecision(path, calls);
   if (!info) return undefined;
   let value: unknown;
   {

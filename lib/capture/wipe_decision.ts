@@ -1,7 +1,7 @@
 import { AmberError } from "../errors.ts";
 import { isPath } from "../repository/tree.ts";
 import { orNone, readAll, writeAll } from "../stores/file_calls.ts";
-import { syncFolder } from "./restore_decision.ts";
+import { lookForDecision, syncFolder } from "./restore_decision.ts";
 import type { WipeCalls } from "./wipe_calls.ts";
 import type { Going } from "./wipe_look.ts";
 
@@ -62,7 +62,7 @@ export function readWipeDecision(
   calls: Pick<WipeCalls, "lstat" | "open">,
 ): WipeDecision | undefined {
   const path = `${scratch}/${fileName}`;
-  const info = orNone(() => calls.lstat(path));
+  const info = lookForDecision(path, calls);
   if (!info?.isFile || info.size > largestBytes) return undefined;
   const file = calls.open(path, { read: true });
   try {
