@@ -8,36 +8,13 @@ import { type App, appIn, putBack } from "../support/restoring.ts";
 import { testWith } from "../support/skip.ts";
 import { contentsOf, takeSnapshot, writeOut } from "../support/taking.ts";
 import { type Files, type TempFolder, tempFolder } from "../support/temp_folder.ts";
+import { craftedJournal } from "./crafted_journal.ts";
 
 async function place(files: Files = {}): Promise<TempFolder & { app: App; store: DirectoryStore }> {
   const folder = await tempFolder({ "data/a.txt": "one", "data/up/b.txt": "two", ...files });
   const app = appIn(folder.root);
   makeDatabase(app.database);
   return Object.assign(folder, { app, store: new DirectoryStore(app.repository) });
-}
-
-/** A journal that is hot and names a super-journal: SQLite rolls it back, and deletes what it names. */
-function craftedJournal(database: Uint8Array, name: string): Uint8Array {
-  const text = new TextEncoder().encode(name);
-  const tail = new Uint8Array(4 + text.length + 16);
-  const view = new DataView(tail.buffer);
-  const magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-  view.setUint32(0, Math.floor(2 ** 30 / 4096) + 1);
-  tail.set(text, 4);
-  view.setUint32(4 + text.length, text.length);
-  view.setUint32(8 + text.length, text.reduce((sum, byte) => sum + byte, 0));
-  tail.set(magic, 12 + text.length);
-  const header = new Uint8Array(512);
-  header.set(magic);
-  const parts = new DataView(header.buffer);
-  parts.setUint32(8, 0); // no pages
-  parts.setUint32(16, database.length / 4096);
-  parts.setUint32(20, 512);
-  parts.setUint32(24, 4096);
-  const whole = new Uint8Array(header.length + tail.length);
-  whole.set(header);
-  whole.set(tail, header.length);
-  return whole;
 }
 
 Deno.test("an upload with a journal that names another file is stored as it is, and that file stays", async () => {
