@@ -50,7 +50,7 @@ for (
         change(app, dice);
         if (round % 5 === 0) await takeSnapshot(app, { store, partialMs });
         change(app, dice);
-        const order = new Interleaving(store, dice, { leapChance: 0.01, mostLeaps: 3 });
+        const order = new Interleaving(store, dice, { leapChance: 0.015, mostLeaps: 3 });
         for (let i = 0; i < snapshots; i++) {
           order.add(`snapshot ${i}`, (gated) => takeSnapshot(app, { store: gated, partialMs }));
         }
