@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { whichFile } from "./scan.ts";
 
 /** A file that is open for reading: a regular one, no link followed, nothing waited for. */
@@ -28,17 +28,14 @@ export function openRegular(path: string): RegularFile | undefined {
     if (code === "ELOOP" || code === "ENXIO" || code === "EISDIR") return undefined; // a link, a socket, a folder
     throw error;
   }
-  const look = () => {
-    const { size, mtimeMs, dev, ino } = fstatSync(descriptor);
-    return { size, mtimeMs: Math.floor(mtimeMs) || 0, inode: whichFile({ dev, ino }).inode };
-  };
-  if (!fstatSync(descriptor).isFile()) {
+  const info = fstatSync(descriptor);
+  if (!info.isFile()) {
     closeSync(descriptor);
     return undefined;
   }
   return {
-    ...look(),
-    look,
+    ...lookOf(info),
+    look: () => lookOf(fstatSync(descriptor)),
     read: (buffer, from) => {
       let filled = 0;
       while (filled < buffer.length) {
@@ -50,4 +47,8 @@ export function openRegular(path: string): RegularFile | undefined {
     },
     [Symbol.dispose]: () => closeSync(descriptor),
   };
+}
+
+function lookOf({ size, mtimeMs, dev, ino }: Stats): ReturnType<RegularFile["look"]> {
+  return { size, mtimeMs: Math.floor(mtimeMs) || 0, inode: whichFile({ dev, ino }).inode };
 }

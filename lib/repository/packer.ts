@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { Garbage } from "../memory.ts";
+import { free } from "../memory.ts";
 import type { ObjectStore } from "../stores/store.ts";
 import { encodeToc, type Frame, frameTarget, hashSize, packBlocks, packName, packTarget } from "./pack.ts";
 import type { BlockPool } from "./pool.ts";
@@ -21,7 +21,7 @@ export interface PendingRun {
 }
 
 /** How many frames may wait to be compressed or stored: bounds the memory. */
-const framesInFlight = 4;
+const framesInFlight = 3;
 
 /** Most bytes of a compressed frame: one that could not be compressed, and some. */
 const frameLimit = frameTarget + (64 << 10);
@@ -42,7 +42,6 @@ export class Packer {
   #tail: Promise<void> = Promise.resolve();
   #failure: unknown;
 
-  readonly #garbage = new Garbage(packTarget);
   readonly #spare: Uint8Array[] = []; // buffers of frames that are done
   #pack = new Uint8Array(packTarget + frameLimit); // the pack that is being filled
   #other = new Uint8Array(0); // the one before it
@@ -123,8 +122,8 @@ export class Packer {
         const { bytes, spare, failure } = await compressed;
         if (!bytes) throw new Error(failure);
         if (spare) this.#spare.push(spare);
-        this.#garbage.add(bytes.length);
         await this.#placeFrame(bytes, { stored: bytes.length, sizes, hashes }, place);
+        free(bytes);
       } catch (error) {
         this.#failure = error;
       } finally {

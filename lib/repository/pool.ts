@@ -27,6 +27,9 @@ export interface JobResult {
   broken?: string;
 }
 
+/** So many jobs one worker does: 1 or 2 MiB each. */
+const fewJobs = 24;
+
 /** The workers that hash and compress: two, since the machines that amber runs on have few processors. */
 export class BlockPool implements Disposable {
   readonly #workers: { worker: Worker; jobs: number }[] = [];
@@ -57,8 +60,9 @@ export class BlockPool implements Disposable {
     const [first, ...others] = this.#workers;
     if (!first) return this.#start();
     const least = others.reduce((least, one) => (one.jobs < least.jobs ? one : least), first);
-    // Another one takes 20 MB: worth it where work piles up.
-    return least.jobs >= 2 && this.#workers.length < this.size ? this.#start() : least;
+    // Another one takes 20 MB: worth it where work piles up, and goes on.
+    const isWorthIt = least.jobs >= 2 && this.#nextId > fewJobs;
+    return isWorthIt && this.#workers.length < this.size ? this.#start() : least;
   }
 
   #start(): { worker: Worker; jobs: number } {
