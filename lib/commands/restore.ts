@@ -2,7 +2,7 @@ import { formatBytes } from "../bytes.ts";
 import { AmberError } from "../errors.ts";
 import { parseTime } from "../moment.ts";
 import type { Outcome } from "../output/events.ts";
-import { countText, timeText } from "../output/snapshot_text.ts";
+import { countText, numberText, timeText } from "../output/snapshot_text.ts";
 import { restore, type RestoreOptions, type RestoreResult } from "../stories/restore.ts";
 import { takeSafety } from "../stories/safety_snapshot.ts";
 import { discardRestore } from "../stories/unfinished_restore.ts";
@@ -132,8 +132,8 @@ function outcomeOf({ state, reason, snapshot, plan, safety, ...done }: RestoreRe
       `${state === "finished" ? "Finished the restore of" : "Restored"} ${snapshot!.id} of ${
         timeText(snapshot!.time)
       } UTC: ${countText(placed, "path")} put into place, ${formatBytes(bytes)}; ${
-        unchanged.toLocaleString("en")
-      } were right already, ${gone.toLocaleString("en")} went.`,
+        numberText(unchanged)
+      } were right already, ${numberText(gone)} went.`,
       ...(migrations
         ? [`The database stands at migration ${migrations.last}; amber migrate brings it up to date.`]
         : []),

@@ -1,6 +1,6 @@
 import { formatBytes } from "../bytes.ts";
 import { formatDuration } from "../duration.ts";
-import { timeText } from "../output/snapshot_text.ts";
+import { numberText, timeText } from "../output/snapshot_text.ts";
 import { tableLines } from "../output/table.ts";
 import { listSnapshots, migrationOf, type ShownSnapshot, type SnapshotList } from "../stories/snapshots.ts";
 import { act, type AmberContext, type CommonFlags } from "./context.ts";
@@ -38,7 +38,7 @@ function row(one: ShownSnapshot, now: Date): string[] {
     timeText(time),
     ageText(time, now),
     `${kind}${before === undefined ? "" : ` (${before})`}${incomplete ? ", incomplete" : ""}`,
-    files.toLocaleString("en"),
+    numberText(files),
     formatBytes(bytes),
     formatBytes(stored),
     migrationOf(one)?.last ?? "",

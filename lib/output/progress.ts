@@ -1,3 +1,4 @@
+import { numberText } from "./snapshot_text.ts";
 import { formatBytes } from "../bytes.ts";
 import { formatDuration } from "../duration.ts";
 import type { ProgressEvent } from "../stories/progress.ts";
@@ -97,7 +98,7 @@ export class Progress {
 
 /** One line; with `columns` no longer than that, and with a bar when there is room for one. */
 function lineText({ what, done, total, unit }: ProgressEvent, rate = 0, columns?: number): string {
-  const amount = (count: number) => unit === "bytes" ? formatBytes(count) : Math.round(count).toLocaleString("en");
+  const amount = (count: number) => unit === "bytes" ? formatBytes(count) : numberText(Math.round(count));
   const name = unit === "bytes" ? "" : ` ${unit}`;
   const share = total === undefined ? undefined : total === 0 ? 1 : Math.min(1, done / total);
   const leftSeconds = total === undefined || rate === 0 ? 0 : Math.ceil((total - done) / rate);

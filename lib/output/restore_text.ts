@@ -1,6 +1,6 @@
 import { formatBytes } from "../bytes.ts";
 import type { PlannedDatabase, PlannedItem, RestorePlan } from "../capture/restore_plan.ts";
-import { countText } from "./snapshot_text.ts";
+import { countText, numberText } from "./snapshot_text.ts";
 import { printable } from "./table.ts";
 
 /** Paths of one sort that are shown; more are counted: a person reads this before saying yes. */
@@ -13,7 +13,7 @@ export function restorePlanLines(plan: RestorePlan): string[] {
   const [fresh, replaced, same] = [files("new"), files("replaced"), files("same")];
   const paths = (sign: string, some: readonly string[], count = some.length) => [
     ...some.slice(0, shownPaths).map((path) => `    ${sign} ${printable(path)}`),
-    ...(count > shownPaths ? [`    … and ${(count - shownPaths).toLocaleString("en")} more`] : []),
+    ...(count > shownPaths ? [`    … and ${numberText(count - shownPaths)} more`] : []),
   ];
   return [
     "Plan:",

@@ -1,6 +1,6 @@
 import { formatBytes } from "../bytes.ts";
 import type { WipePlan } from "../stories/wipe.ts";
-import { countText } from "./snapshot_text.ts";
+import { countText, numberText } from "./snapshot_text.ts";
 import { printable, tableLines } from "./table.ts";
 
 /** Names of one sort that are shown; more are counted: a person reads this before saying yes. */
@@ -49,5 +49,5 @@ function keptLines({ kept }: WipePlan): string[] {
 }
 
 function moreLine(count: number): string[] {
-  return count > shownNames ? [`    … and ${(count - shownNames).toLocaleString("en")} more`] : [];
+  return count > shownNames ? [`    … and ${numberText(count - shownNames)} more`] : [];
 }

