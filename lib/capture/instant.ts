@@ -1,9 +1,7 @@
-import { accessSync, constants } from "node:fs";
 import { Barrier } from "../engines/sqlite/barrier.ts";
 import type { EngineEvent } from "../engines/engine.ts";
 import { type Image, type ImageSource, inspectPinned, openCopy, openImage } from "../engines/sqlite/image.ts";
 import { type Pinned, type PinnedFacts, Pins } from "../engines/sqlite/pin.ts";
-import { AmberError } from "../errors.ts";
 import { Heap } from "../memory.ts";
 import { statOrNone } from "../fs.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
@@ -11,6 +9,7 @@ import { comparePaths } from "../repository/tree.ts";
 import { isSettled, rawRemark, stampOf } from "./databases.ts";
 import { findDatabases, type Found, lateDatabases } from "./find_databases.ts";
 import { LinkFolder } from "./links.ts";
+import { refuseConfigured } from "./refuse_configured.ts";
 import { describe, identityOf, type Scanned, whichFile } from "./scan.ts";
 import { finishEntries, walkInside } from "./walk_data.ts";
 
@@ -155,7 +154,7 @@ async function tryInstant(
   raw: Map<string, string>,
   mayRepeat: boolean,
 ): Promise<Instant | undefined> {
-  const { data, held, stop, report, waitMs } = options;
+  const { data, configured, held, stop, report, waitMs } = options;
   const remarks: Remark[] = [];
   const files = [...databases.values()].sort(comparePaths);
   const barrier = await Barrier.open(files, { waitMs, stop, report, held });
@@ -167,7 +166,7 @@ async function tryInstant(
     for (const [path, file] of databases) {
       const why = barrier.unreadable.get(file) ?? pins.failed.get(file);
       if (why === undefined) continue;
-      refuseConfigured(options, path, why);
+      refuseConfigured(configured, path, why);
       if (statOrNone(file)) raw.set(path, `it does not open (${why})`);
       databases.delete(path);
     }
@@ -197,7 +196,7 @@ async function tryInstant(
       return undefined;
     }
     for (const path of late) {
-      refuseConfigured(options, path, "its file was removed or replaced meanwhile");
+      refuseConfigured(configured, path, "its file was removed or replaced meanwhile");
       raw.set(path, "it was made while the snapshot began");
     }
     for (const { path } of walked) if (raw.has(path)) remarks.push(rawRemark(path, raw.get(path)!));
@@ -212,33 +211,6 @@ async function tryInstant(
     barrier[Symbol.dispose]();
     links?.[Symbol.dispose]();
     throw error;
-  }
-}
-
-/** The configured database is what a snapshot is for: it is never stored as something that nobody could open. */
-function refuseConfigured({ configured }: InstantOptions, path: string, why: string): void {
-  if (configured?.path !== path) return;
-  if (!mayRead(configured.file)) {
-    throw new AmberError("DATABASE_FORBIDDEN", {
-      message: `Cannot take a snapshot: this user may not read the configured database "${configured.file}"`,
-      where: configured.file,
-      hint: `Run amber as the user that owns it, or give this one the right: ls -l "${configured.file}"`,
-    });
-  }
-  throw new AmberError("DATABASE_FORMAT", {
-    message: `Cannot take a snapshot: the configured database "${configured.file}" cannot be read (${why})`,
-    where: configured.file,
-    hint: "If it is damaged: amber restore latest. The rest alone can be stored with another DB_PATH.",
-  });
-}
-
-/** Asked without opening it: closing it again would drop this process's locks on it. */
-function mayRead(file: string): boolean {
-  try {
-    accessSync(file, constants.R_OK);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code !== "EACCES";
   }
 }
 

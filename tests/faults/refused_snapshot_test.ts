@@ -293,5 +293,12 @@ testWith("root", "no space in scratch, or in the data folder: told, or done with
   const contents = await contentsOf(new DirectoryStore(app.repository), snapshot);
   assert.deepEqual([contents.get("a.txt")?.text, contents.get("up/b.txt")?.text, incomplete], ["one", "two", false]);
   assert.equal(snapshot.facts.databases.length, 2);
+  // Now nobody has it open, and there is no room to open it.
+  server.close();
+  const fill = () => {
+    for (;;) Deno.writeFileSync(at.path("data/filler"), new Uint8Array(blockSize).fill(1), { append: true });
+  };
+  assert.throws(fill, { code: "ENOSPC" });
+  await assert.rejects(takeSnapshot(app), { code: /^(DISK_FULL|DATABASE_UNREADABLE)$/, hint: /room/ });
   await removeFolder(app.scratch);
 });
