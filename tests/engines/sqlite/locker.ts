@@ -13,18 +13,20 @@
  */
 import { DatabaseSync } from "node:sqlite";
 
+const clock = new Int32Array(new SharedArrayBuffer(4));
 const databases = Deno.args.map((path) => {
   const database = new DatabaseSync(path, { timeout: 0 });
-  database.exec("pragma synchronous = normal");
+  patiently(() => database.exec("pragma synchronous = normal")); // others may be at work already
   return database;
 });
-const clock = new Int32Array(new SharedArrayBuffer(4));
 let hammer: { database: DatabaseSync; got: number; longestMs: number; last: number } | undefined;
 let move: { from: number; commitsMs: number[] } | undefined;
 let pair: DatabaseSync | undefined;
 let isEnded = false;
 
-const isBusy = (error: unknown) => /locked/.test((error as Error).message);
+function isBusy(error: unknown): boolean {
+  return /locked/.test((error as Error).message);
+}
 
 function tryOnce(database: DatabaseSync): boolean {
   try {
