@@ -237,6 +237,7 @@ const reserved: { what: string; word: RegExp; allowed: string[] }[] = [
     word: /\bDeno\.(write\w*|mkdir\w*|rename\w*|create\w*|link\w*|symlink\w*|remove\w*|truncate\w*)\b(?!\.)/,
     allowed: [
       "lib/stories/export_file.ts",
+      "lib/stories/init.ts",
       "lib/stories/makemigrations.ts",
       "lib/stories/snapshot_run.ts", // the scratch folder
       "lib/capture/",

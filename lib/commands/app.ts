@@ -22,6 +22,7 @@ import {
   wait,
 } from "./migration_routes.ts";
 import { otherWords } from "./other_words.ts";
+import { init } from "./setup_routes.ts";
 import {
   cat,
   diff,
@@ -37,11 +38,12 @@ import {
 } from "./snapshot_routes.ts";
 
 const groups = {
+  "To begin": { init },
   "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt },
   "The data": { snapshot, snapshots, ls, diff, cat, verify, drill, restore, prune, export: exportSnapshot, wipe },
   "Both": { status, wait, dbshell },
 };
-const routes = { ...groups["The schema"], ...groups["The data"], ...groups["Both"] };
+const routes = { ...groups["To begin"], ...groups["The schema"], ...groups["The data"], ...groups["Both"] };
 
 /**
  * The command line.

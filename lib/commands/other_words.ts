@@ -6,6 +6,10 @@ export const otherWords: Readonly<Record<string, string>> = {
   apply: "amber migrate",
   deploy: "amber migrate",
   run: "amber migrate && exec CMD",
+  startproject: "amber init",
+  startapp: "amber init",
+  setup: "amber init",
+  scaffold: "amber init",
   new: "amber makemigrations NAME",
   create: "amber makemigrations NAME",
   generate: "amber makemigrations NAME",
@@ -28,7 +32,6 @@ export const otherWords: Readonly<Record<string, string>> = {
   // backup tools
   backup: "amber snapshot",
   save: "amber snapshot",
-  init: "amber snapshot (the first one makes the repository), or amber makemigrations initial",
   list: "amber snapshots, or amber showmigrations",
   backups: "amber snapshots",
   archives: "amber snapshots",
