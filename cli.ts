@@ -7,6 +7,7 @@ import { run } from "@stricli/core";
 import { buildApp } from "./lib/commands/app.ts";
 import type { AmberContext, World } from "./lib/commands/context.ts";
 import { AmberError } from "./lib/errors.ts";
+import { carriedPath, readCarriedIndex } from "./lib/migrations/carried.ts";
 import { Reporter } from "./lib/output/reporter.ts";
 import { argumentSecrets, redactor } from "./lib/secrets.ts";
 import { version } from "./lib/version.ts";
@@ -50,6 +51,7 @@ function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
   const terminal = Deno.stdout.isTerminal();
   return {
     env,
+    carriedMigrations: readCarriedIndex() && carriedPath,
     readText: (path) => {
       try {
         return Deno.readTextFileSync(path);

@@ -89,12 +89,19 @@ export function readConfig(input: ConfigInput): Config {
     databaseSource: found.databaseSource,
     production: isDeclared || (amber !== "0" && isElsewhere(found.database)),
     data,
-    migrations: take("AMBER_MIGRATIONS"),
+    migrations: find(levels, "AMBER_MIGRATIONS") ?? standardMigrations(input),
     snapshotBeforeMigrate: { value: snapshotMode, source: snapshot.source },
     waitMs: flags.wait === undefined ? undefined : parseDuration(flags.wait),
-    settings: showSettings(levels, found, snapshots),
+    settings: showSettings(levels, found, { ...snapshots, migrations: standardMigrations(input) }),
     secrets: [...new Set([...listSecrets(levels, found.database), ...snapshotSecrets(levels)])],
   });
+}
+
+/** What a binary carries comes before the folder: a mount that was forgotten must not lead to another state. */
+function standardMigrations({ carriedMigrations }: ConfigInput): Setting {
+  return carriedMigrations === undefined
+    ? { value: defaults.AMBER_MIGRATIONS!, source: "default" }
+    : { value: carriedMigrations, source: "inside this binary" };
 }
 
 function findDatabase(levels: Level[], standardPath: string): Found {
@@ -148,11 +155,15 @@ function isElsewhere(database: DatabaseAddress): boolean {
   return !/^(localhost|[^/]+\.localhost|127(\.\d{1,3}){3}|::1|0:0:0:0:0:0:0:1)$/i.test(database.host);
 }
 
-function showSettings(levels: Level[], found: Found, snapshots: SnapshotConfig): ShownSetting[] {
+function showSettings(
+  levels: Level[],
+  found: Found,
+  { repository, scratch, cache, migrations }: SnapshotConfig & { migrations: Setting },
+): ShownSetting[] {
   const { database, used, level: deciding } = found;
-  const { repository, scratch, cache } = snapshots;
   const standard = {
     ...defaults,
+    AMBER_MIGRATIONS: migrations.value,
     AMBER_REPOSITORY: repository.value,
     AMBER_SCRATCH: scratch.value,
     AMBER_CACHE: cache.value,
@@ -161,7 +172,8 @@ function showSettings(levels: Level[], found: Found, snapshots: SnapshotConfig):
   if (used === partVariables) Object.assign(standard, { DB_PORT: "5432", DB_SSLMODE: "prefer" });
   return [...databaseVariables, ...otherVariables].map((variable) => {
     const level = levels.find(({ values }) => values[variable] !== undefined);
-    if (level === undefined) return { variable, shown: standard[variable] ?? "", source: "default" };
+    const source = variable === "AMBER_MIGRATIONS" ? migrations.source : "default";
+    if (level === undefined) return { variable, shown: standard[variable] ?? "", source };
     const isOther = otherVariables.some((name) => name === variable);
     const isUsed = isOther || (level === deciding && used.includes(variable));
     const shown = isUsed ? hide(variable, level.values[variable]!, database) : "(not used)";

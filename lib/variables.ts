@@ -45,6 +45,7 @@ export interface ConfigInput {
   dotenv?: Map<string, string>;
   dotenvFile?: string; // its name, to be shown as a source; default ".env"
   flags: Flags;
+  carriedMigrations?: string; // how the migrations inside the binary are named, when it has any
 }
 
 /** A value and where it comes from: a flag (`--url`), `environment`, the name of the `.env` file, or `default`. */

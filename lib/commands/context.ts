@@ -8,6 +8,8 @@ import { redactor } from "../secrets.ts";
 /** The world outside, as cli.ts hands it in. */
 export interface World extends Streams {
   env: Record<string, string | undefined>;
+  /** How the migrations inside the binary are named, when it has any. */
+  carriedMigrations?: string;
   /** A file's text; undefined when there is none. */
   readText(path: string): string | undefined;
   /** Bytes as they are, for what is no text; false when nobody reads any more. */
@@ -78,7 +80,7 @@ async function configOf(flags: CommonFlags, world: World): Promise<Config> {
     });
   }
   const dotenv = text === undefined ? undefined : (await import("../dotenv.ts")).parseDotenv(text, file);
-  return readConfig({ env: world.env, dotenv, dotenvFile: file, flags });
+  return readConfig({ env: world.env, dotenv, dotenvFile: file, flags, carriedMigrations: world.carriedMigrations });
 }
 
 /**

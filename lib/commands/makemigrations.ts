@@ -1,4 +1,5 @@
 import { AmberError } from "../errors.ts";
+import { carriedPath } from "../migrations/carried.ts";
 import { makemigrations } from "../stories/makemigrations.ts";
 import { act, type AmberContext, type CommonFlags } from "./context.ts";
 import type { PlanFlags } from "./flags.ts";
@@ -19,7 +20,8 @@ export async function run(this: AmberContext, flags: MakeFlags, name?: string): 
     }
     const plan = flags.plan || flags.dryRun;
     const made = makemigrations({
-      migrations: config.migrations.value,
+      // What a binary carries cannot be written to.
+      migrations: config.migrations.value === carriedPath ? "migrations" : config.migrations.value,
       engine: config.database.engine,
       name,
       merge: flags.merge,

@@ -3,6 +3,7 @@ import { pathToFileURL } from "node:url";
 import { AmberError } from "../errors.ts";
 import { type Engine, type Row, StatementFailure, type Value } from "../engines/engine.ts";
 import { type BatchOptions, type Checkpoint, runBatch } from "./batch.ts";
+import { realPath } from "./carried.ts";
 import { sha256 } from "./digest.ts";
 import type { Dialect } from "./lexer.ts";
 import { declaredDepends, decode, type MigrationFile } from "./migration.ts";
@@ -52,7 +53,7 @@ export async function loadCode(file: MigrationFile): Promise<CodeModule> {
     throw new AmberError("MIGRATION_MALFORMED", { message: `Cannot load "${file.path}": ${why}`, where, hint, cause });
   };
   // The hash in the address: a long-lived process that reads an edited file must not get the old module.
-  const url = `${pathToFileURL(resolve(file.path)).href}?${(await sha256(file.bytes)).slice(0, 16)}`;
+  const url = `${pathToFileURL(resolve(realPath(file.path))).href}?${(await sha256(file.bytes)).slice(0, 16)}`;
   let module: Record<string, unknown>;
   try {
     module = await import(url);

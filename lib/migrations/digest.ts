@@ -10,15 +10,22 @@ export async function sha256(data: string | Uint8Array): Promise<string> {
 }
 
 /**
- * One hash over everything that decides whether there is something to do: names and raw bytes of all files, names and
- * checksums and states of all rows. Kept in the history when a `migrate` ended with nothing pending; equal to it means
- * that nothing has changed since, without parsing anything.
+ * One hash over everything that decides whether there is something to do: the files, and names and checksums and states of
+ * all rows. Kept in the history when a `migrate` ended with nothing pending; equal to it means that nothing has changed
+ * since, without parsing anything.
+ *
+ * @param ofFiles filesDigest() of them.
  */
-export async function digest(files: readonly MigrationFile[], rows: readonly GlanceRow[]): Promise<string> {
+export async function digest(ofFiles: string, rows: readonly GlanceRow[]): Promise<string> {
   const applied = [...rows].sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((row) => `${row.name}\n${row.state}\n${row.checksum}\n${row.rawHash}\n`).join("");
+  return await hexOf(encoder.encode(`amber digest 2\n${rows.length}\n${applied}${ofFiles}\n`));
+}
+
+/** One hash over names and raw bytes of all files. A binary that carries migrations knows it without reading them. */
+export async function filesDigest(files: readonly MigrationFile[]): Promise<string> {
   const names = files.map((file) => `${file.path.split("/").at(-1)}\n${file.bytes.length}\n`).join("");
-  const head = encoder.encode(`amber digest 1\n${rows.length}\n${applied}${files.length}\n${names}`);
+  const head = encoder.encode(`amber files 1\n${files.length}\n${names}`);
   const all = new Uint8Array(files.reduce((sum, file) => sum + file.bytes.length, head.length));
   all.set(head);
   let at = head.length;
@@ -26,6 +33,9 @@ export async function digest(files: readonly MigrationFile[], rows: readonly Gla
     all.set(bytes, at);
     at += bytes.length;
   }
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return await hexOf(all);
+}
+
+async function hexOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }

@@ -1,4 +1,5 @@
 import { AmberError } from "../errors.ts";
+import { realPath } from "./carried.ts";
 import type { Dialect } from "./lexer.ts";
 import { compareMigrations, type MigrationFile, parseFileName } from "./migration.ts";
 
@@ -73,7 +74,7 @@ export function readFolder(path: string, dialect: Dialect): Folder {
 function list(path: string): string[] {
   let entries: Deno.DirEntry[];
   try {
-    entries = [...Deno.readDirSync(path)];
+    entries = [...Deno.readDirSync(realPath(path))];
   } catch (cause) {
     throw new AmberError("MIGRATIONS_MISSING", {
       message: `Cannot read the migrations in "${path}": ${reason(cause, "folder")}`,
@@ -112,7 +113,7 @@ function folderError(name: string, path: string, holds?: string): AmberError {
 
 function read(path: string): Uint8Array {
   try {
-    return Deno.readFileSync(path);
+    return Deno.readFileSync(realPath(path));
   } catch (cause) {
     if (cause instanceof Deno.errors.IsADirectory) throw folderError(path.split("/").at(-1)!, path);
     const isGone = cause instanceof Deno.errors.NotFound;

@@ -3,7 +3,7 @@ import { AmberError } from "../errors.ts";
 import type { Engine, EngineEvent } from "../engines/engine.ts";
 import { openEngine } from "../engines/open.ts";
 import { digest } from "../migrations/digest.ts";
-import { type Folder, readFolder } from "../migrations/folder.ts";
+import { type FolderGlance, glanceAtFolder } from "../migrations/folder_glance.ts";
 import { glanceQuestion, type GlanceRow, readGlance } from "../migrations/history.ts";
 
 /** One step as `--plan` shows it. */
@@ -103,13 +103,13 @@ export function openOptions(options: Pick<MigrateOptions, "waitMs" | "stop" | "b
  * @throws {AmberError} All that can be wrong with files, history and database; see the table in lib/errors.ts.
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
-  const folder = readFolder(options.migrations, options.database.engine);
+  const folder = glanceAtFolder(options.migrations, options.database.engine);
   const seen = await glance(options, folder);
   try {
     if (seen.done) return { applied: [], unapplied: [] };
     // What plans and runs is loaded only now: the usual start ends above, and shall not pay for it.
     const { migratePending } = await import("./migrate_pending.ts");
-    return await migratePending(seen, folder, options);
+    return await migratePending(seen, folder.read(), options);
   } finally {
     await seen.engine?.close();
   }
@@ -122,7 +122,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
 export async function usualStart(options: MigrateOptions): Promise<boolean> {
   if (options.target !== undefined || options.back !== undefined) return false;
   const told: MigrateEvent[] = [];
-  const folder = readFolder(options.migrations, options.database.engine);
+  const folder = glanceAtFolder(options.migrations, options.database.engine);
   const { engine, done } = await glance({ ...options, report: (event) => told.push(event) }, folder);
   await engine?.close();
   if (done) { for (const event of told) options.report(event); }
@@ -130,9 +130,9 @@ export async function usualStart(options: MigrateOptions): Promise<boolean> {
 }
 
 /** Whether nothing has changed since the last `migrate` that ended with nothing pending: one hash, nothing parsed. */
-async function isCurrent(folder: Folder, rows: readonly GlanceRow[] | undefined): Promise<boolean> {
+async function isCurrent(folder: FolderGlance, rows: readonly GlanceRow[] | undefined): Promise<boolean> {
   const known = rows?.find((row) => row.digest !== null)?.digest;
-  return known !== undefined && known !== null && known === await digest(folder.files, rows!);
+  return known !== undefined && known !== null && known === await digest(await folder.digest(), rows!);
 }
 
 /** What the first look at the database gave. */
@@ -144,7 +144,7 @@ export interface Glance {
 }
 
 /** The usual start: one query without a lock. A database that does not exist yet is looked at as an empty one. */
-async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> {
+async function glance(options: MigrateOptions, folder: FolderGlance): Promise<Glance> {
   let engine: Engine;
   try {
     engine = await openEngine(options.database, {
@@ -171,6 +171,10 @@ async function glance(options: MigrateOptions, folder: Folder): Promise<Glance> 
 }
 
 /** Which database, and which folder. */
-export function announce(options: MigrateOptions, engine: Engine, folder: Folder): void {
-  options.report({ type: "start", database: engine.where, migrations: folder.path, files: folder.files.length });
+export function announce(
+  options: MigrateOptions,
+  engine: Engine,
+  { path, count }: { path: string; count: number },
+): void {
+  options.report({ type: "start", database: engine.where, migrations: path, files: count });
 }

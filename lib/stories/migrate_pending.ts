@@ -1,7 +1,7 @@
 import type { Engine, LockRequest } from "../engines/engine.ts";
 import { openEngine } from "../engines/open.ts";
 import { AmberError } from "../errors.ts";
-import { digest } from "../migrations/digest.ts";
+import { digest, filesDigest } from "../migrations/digest.ts";
 import type { Folder } from "../migrations/folder.ts";
 import { createHistory, readHistory, writeDigest } from "../migrations/history.ts";
 import type { HistoryRow } from "../migrations/history_row.ts";
@@ -44,7 +44,7 @@ export async function migratePending(seen: Glance, folder: Folder, options: Migr
 async function engineToWrite(seen: Glance, folder: Folder, options: MigrateOptions): Promise<Engine> {
   if (seen.engine?.dialect === "postgres") return seen.engine;
   const engine = await openEngine(options.database, { ...openOptions(options, 60_000), create: true, readOnly: false });
-  if (!seen.engine) announce(options, engine, folder);
+  if (!seen.engine) announce(options, engine, { path: folder.path, count: folder.files.length });
   return engine;
 }
 
@@ -222,6 +222,6 @@ async function keepDigest(engine: Engine, folder: Folder): Promise<void> {
   if (rows.length !== folder.files.length || folder.files.some((file) => !applied.has(file.name))) return;
   const last = rows.reduce((a, b) => (a.name > b.name ? a : b)).name;
   await engine.begin();
-  await writeDigest(engine, last, await digest(folder.files, rows));
+  await writeDigest(engine, last, await digest(await filesDigest(folder.files), rows));
   await engine.commit();
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { digest, sha256 } from "../../lib/migrations/digest.ts";
+import { digest as whole, filesDigest, sha256 } from "../../lib/migrations/digest.ts";
 import type { HistoryRow } from "../../lib/migrations/history_row.ts";
 import type { MigrationFile } from "../../lib/migrations/migration.ts";
 import { file, row } from "./made.ts";
 
 const files = () => [file("1_a", "one"), file("2_b", "two")];
 const rows = () => [row("1_a"), row("2_b")];
+
+const digest = async (files: MigrationFile[], rows: HistoryRow[]) => await whole(await filesDigest(files), rows);
 
 Deno.test("the digest is the same for the same files and rows, whatever the order of the rows", async () => {
   const known = await digest(files(), rows());

@@ -7,7 +7,7 @@ const binary = join(projectFolder, "dist", "amber");
 /** For tests/run.ts: makes dist/amber when it is missing or older than the source. Returns why it cannot. */
 export async function refreshBinary(): Promise<string | undefined> {
   if (Deno.env.get("AMBER_TEST_BINARY")) return undefined;
-  const sources = ["deno.json", "cli.ts", "mod.ts", "lib", "migrations"].map((name) => join(projectFolder, name));
+  const sources = ["deno.json", "compile.ts", "cli.ts", "mod.ts", "lib"].map((name) => join(projectFolder, name));
   if (changedMs(binary) > Math.max(...sources.map(changedMs))) return undefined;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "compile"],
