@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { hashSize } from "../repository/pack.ts";
+import { Heap } from "../memory.ts";
+import { hashSize, packBlockLimit } from "../repository/pack.ts";
 import type { PendingRun, Place } from "../repository/packer.ts";
 import type { SnapshotReader } from "../repository/reader.ts";
 import type { Run } from "../repository/snapshot_file.ts";
@@ -11,7 +12,7 @@ import { type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts
  */
 export class KnownContent {
   readonly #places = new Map<number, Place>();
-  readonly #contents = new Map<string, PendingRun[]>();
+  readonly #contents = new Map<string, PendingRun[] | number>(); // a number: one block of the parent, see blockNumber()
   readonly #sizes = new Set<number>(); // of files of more than one block
   #isIndexed = false;
   #entries?: AsyncGenerator<Entry>;
@@ -56,7 +57,10 @@ export class KnownContent {
   /** Where a whole content lies, when any file of the parent or of this run has it. */
   async find(sha256: string): Promise<PendingRun[] | undefined> {
     if (!this.#isIndexed) await this.#index();
-    return this.#contents.get(keyOf(sha256));
+    const found = this.#contents.get(keyOf(sha256));
+    return typeof found === "number"
+      ? this.pending([{ count: 1, pack: Math.floor(found / packBlockLimit), index: found % packBlockLimit }])
+      : found;
   }
 
   /** Whether a file of more than one block and of this size is known: only then it pays to hash one before storing it. */
@@ -81,10 +85,14 @@ export class KnownContent {
   async #index(): Promise<void> {
     this.#isIndexed = true;
     if (!this.reader) return;
+    const heap = new Heap();
     for await (const entry of this.reader.entries()) {
       // A database moves by its pages; its runs can be long.
       if (entry.type !== "file" || entry.sha256 === undefined || entry.database || !this.#canRely(entry)) continue;
-      if (!this.#contents.has(keyOf(entry.sha256))) this.add(entry.sha256, entry.size, this.pending(entry.runs));
+      const key = keyOf(entry.sha256);
+      if (!this.#contents.has(key)) this.#contents.set(key, blockNumber(entry.runs) ?? this.pending(entry.runs));
+      if (entry.size > fileBlockSize) this.#sizes.add(entry.size);
+      if (this.#contents.size % 4096 === 0) heap.tend();
     }
   }
 
@@ -101,6 +109,12 @@ export class KnownContent {
     if (!place) this.#places.set(pack, place = { pack, first: 0 });
     return place;
   }
+}
+
+/** A single block as one number: of 100,000 small files an array of runs each would take 10 MB. */
+function blockNumber([run, ...others]: readonly Run[]): number | undefined {
+  const isOne = run?.count === 1 && run.pack !== 0 && others.length === 0;
+  return isOne ? run.pack * packBlockLimit + run.index : undefined;
 }
 
 /** As much of the hash as blocks are told apart by, a byte for a character: with 100,000 files this memory counts. */
