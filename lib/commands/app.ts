@@ -22,7 +22,7 @@ import {
   wait,
 } from "./migration_routes.ts";
 import { otherWords } from "./other_words.ts";
-import { init } from "./setup_routes.ts";
+import { completions, init } from "./setup_routes.ts";
 import {
   cat,
   diff,
@@ -41,9 +41,10 @@ const groups = {
   "To begin": { init },
   "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt },
   "The data": { snapshot, snapshots, ls, diff, cat, verify, drill, restore, prune, export: exportSnapshot, wipe },
-  "Both": { status, wait, dbshell },
+  "Both": { status, wait, dbshell, completions },
 };
-const routes = { ...groups["To begin"], ...groups["The schema"], ...groups["The data"], ...groups["Both"] };
+/** Every command by the name that is typed. */
+export const routes = { ...groups["To begin"], ...groups["The schema"], ...groups["The data"], ...groups["Both"] };
 
 /**
  * The command line.

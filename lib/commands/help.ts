@@ -17,6 +17,7 @@ export function helpText(groups: Readonly<Record<string, Routes>>): string {
     "Keeps an app's data safe: brings the database schema up to date before the server",
     "starts, takes snapshots while it runs, and puts the data back on a bad day.",
     "",
+    "  amber init                         # begin here, in your app's folder",
     "  amber migrate && exec my-server    # a container's start",
     "  amber snapshot                     # cron: data/ and the database, at one instant",
     "  amber restore latest               # the bad day",

@@ -62,6 +62,8 @@ export const otherWords: Readonly<Record<string, string>> = {
   clear: "amber wipe",
   purge: "amber wipe",
   drop: "amber wipe",
+  completion: "amber completions SHELL",
+  complete: "amber completions SHELL",
   help: "amber --help",
   version: "amber --version",
 };
