@@ -1,3 +1,4 @@
+import { carriedPath } from "../migrations/carried.ts";
 import { init, type InitResult } from "../stories/init.ts";
 import { act, type AmberContext, type CommonFlags } from "./context.ts";
 import type { PlanFlags } from "./flags.ts";
@@ -5,7 +6,9 @@ import type { PlanFlags } from "./flags.ts";
 export async function run(this: AmberContext, flags: CommonFlags & PlanFlags): Promise<void> {
   await act(this, flags, ({ config }) => {
     const plan = flags.plan || flags.dryRun;
-    const made = init({ migrations: config.migrations.value, plan });
+    // What a binary carries cannot be written to.
+    const migrations = config.migrations.value === carriedPath ? "migrations" : config.migrations.value;
+    const made = init({ migrations, plan });
     return Promise.resolve({ result: { ...made }, lines: plan ? told(made, "Would write") : [...told(made), ...next] });
   });
 }
