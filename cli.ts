@@ -18,11 +18,11 @@ const graceMs = 8_000;
 /** Runs one command; gives its exit status. */
 export async function main(args: string[]): Promise<number> {
   const stop = new AbortController();
-  listenForSignals(stop);
+  const handOverSignals = listenForSignals(stop);
   const end = args.indexOf("--");
   const secrets = argumentSecrets(args);
   const json = (end < 0 ? args : args.slice(0, end)).includes("--json");
-  const world = worldOf({ json, secrets, stop: stop.signal });
+  const world = worldOf({ args, json, secrets, stop: stop.signal, handOverSignals });
   // What a migration's code prints is no result: stdout is for ours.
   console.log = console.info = console.debug = (...texts: unknown[]) => console.error(...texts);
 
@@ -44,7 +44,7 @@ export async function main(args: string[]): Promise<number> {
   return context.exit !== 0 ? context.exit : status === 0 ? 0 : status < 0 ? 2 : 1;
 }
 
-function worldOf(given: Pick<World, "json" | "secrets" | "stop">): World {
+function worldOf(given: Pick<World, "args" | "json" | "secrets" | "stop" | "handOverSignals">): World {
   const env = Deno.env.toObject();
   // The driver takes this one from the environment whatever it is given, and throws at libpq's own default, "any".
   Deno.env.delete("PGTARGETSESSIONATTRS");
@@ -108,10 +108,16 @@ function terminalColumns(): number {
   }
 }
 
-function listenForSignals(stop: AbortController): void {
+/** What else a server may be told by a signal. Not known on Windows. */
+const otherSignals = ["SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH"] as const;
+
+/** SIGTERM and SIGINT stop what runs, until somebody takes them over. */
+function listenForSignals(stop: AbortController): World["handOverSignals"] {
+  let receiver: ((signal: Deno.Signal) => void) | undefined;
   const signals = { SIGTERM: "TERMINATED", SIGINT: "INTERRUPTED" } as const;
   for (const [signal, code] of Object.entries(signals) as [keyof typeof signals, "TERMINATED" | "INTERRUPTED"][]) {
     Deno.addSignalListener(signal, () => {
+      if (receiver) return receiver(signal);
       const error = new AmberError(code, {
         message: `Stopped by ${signal}: what was not committed is rolled back`,
         hint: "Run the same command again: it goes on from here.",
@@ -121,6 +127,12 @@ function listenForSignals(stop: AbortController): void {
       setTimeout(() => Deno.exit(error.exitStatus), graceMs);
     });
   }
+  return (receive) => {
+    receiver = receive;
+    for (const signal of Deno.build.os === "windows" ? [] : otherSignals) {
+      Deno.addSignalListener(signal, () => receive(signal));
+    }
+  };
 }
 
 function hostname(): string {

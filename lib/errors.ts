@@ -76,6 +76,8 @@ export const exitStatuses = {
   OBJECT_DAMAGED: 7,
   OBJECT_MISSING: 7,
   DRILL_FAILED: 7,
+  // 126: `run`: CMD is there and cannot be started. One that is not found is PROGRAM_MISSING with 127
+  PROGRAM_REFUSED: 126,
   // 130 and 143: interrupted
   INTERRUPTED: 130,
   TERMINATED: 143,
@@ -94,6 +96,8 @@ export interface ErrorParts {
   /** More lines to show between message and hint: the statement with its caret, the database's own words. */
   detail?: string;
   cause?: unknown;
+  /** Exit status where it is not the code's own: `run` has some for what keeps it from starting its CMD. */
+  exit?: number;
 }
 
 /** A failure that can happen to a user: a stable code for programs, a message and a hint for people. */
@@ -106,6 +110,8 @@ export class AmberError extends Error {
   readonly hint?: string;
   /** The statement with its caret, the database's own words. */
   readonly detail?: string;
+  /** The exit status that the command line ends with. */
+  readonly exitStatus: number;
 
   /** An error with a code of the table. */
   constructor(code: ErrorCode, parts: ErrorParts) {
@@ -115,10 +121,6 @@ export class AmberError extends Error {
     this.where = parts.where;
     this.hint = parts.hint;
     this.detail = parts.detail;
-  }
-
-  /** The exit status that the command line ends with. */
-  get exitStatus(): number {
-    return exitStatuses[this.code];
+    this.exitStatus = parts.exit ?? exitStatuses[code];
   }
 }

@@ -16,6 +16,7 @@ import {
   dbshell,
   makemigrations,
   migrate,
+  run,
   showmigrations,
   sqlmigrate,
   status,
@@ -41,7 +42,7 @@ const groups = {
   "To begin": { init },
   "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt },
   "The data": { snapshot, snapshots, ls, diff, cat, verify, drill, restore, prune, export: exportSnapshot, wipe },
-  "Both": { status, wait, dbshell, completions },
+  "Both": { run, status, wait, dbshell, completions },
 };
 /** Every command by the name that is typed. */
 export const routes = { ...groups["To begin"], ...groups["The schema"], ...groups["The data"], ...groups["Both"] };

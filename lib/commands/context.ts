@@ -25,6 +25,10 @@ export interface World extends Streams {
   /** What no text may show, whatever the configuration says: see argumentSecrets(). */
   secrets: readonly string[];
   stop: AbortSignal;
+  /** The command line as it was typed. */
+  args: readonly string[];
+  /** From now on signals stop nothing: they are handed over, also those that amber does not listen to otherwise. */
+  handOverSignals(receive: (signal: Deno.Signal) => void): void;
 }
 
 /** What every command's function has as `this`. */

@@ -36,24 +36,34 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
     using _guard = options.plan ? undefined : await beginWriting(setting);
     if (flags.accept !== undefined) return await acceptOutcome(flags.accept, options);
     if (flags.fake) return await fakeOutcome(options, flags, setting);
-    sayNoSnapshots(setting);
-    const recorded = flags.fakeInitial
-      ? (await (await import("../stories/record.ts")).fakeInitial(options)).recorded
-      : [];
-    for (const name of options.plan ? [] : recorded) {
-      setting.reporter.event({ type: "note", message: `recorded "${name}" without running it: its tables are there` });
-    }
-    const safety = safetyOf(setting);
-    if (options.database.engine === "sqlite" && !options.plan) {
-      const report = (event: Event) => setting.reporter.event(event);
-      return migrateOutcome(await migrateInWorker({ ...options, report, safety }), { recorded });
-    }
-    const result = await migrate({ ...options, ...sayRisky(setting), beforeAny: safety?.mode === "always" });
-    const would = safety && result.wantsSnapshot
-      ? (await import("../stories/safety_before_migrate.ts")).whyNoSafety(safety) ?? "taken"
-      : undefined;
-    return migrateOutcome(result, { recorded, would });
+    return await migrateNow(setting, options, flags.fakeInitial);
   });
+}
+
+/** Goes where the options say, with the safety snapshot that the configuration asks for. */
+async function migrateNow(setting: Setting, options: MigrateOptions, fakeInitial = false): Promise<Outcome> {
+  sayNoSnapshots(setting);
+  const recorded = fakeInitial ? (await (await import("../stories/record.ts")).fakeInitial(options)).recorded : [];
+  for (const name of options.plan ? [] : recorded) {
+    setting.reporter.event({ type: "note", message: `recorded "${name}" without running it: its tables are there` });
+  }
+  const safety = safetyOf(setting);
+  if (options.database.engine === "sqlite" && !options.plan) {
+    const report = (event: Event) => setting.reporter.event(event);
+    return migrateOutcome(await migrateInWorker({ ...options, report, safety }), { recorded });
+  }
+  const result = await migrate({ ...options, ...sayRisky(setting), beforeAny: safety?.mode === "always" });
+  const would = safety && result.wantsSnapshot
+    ? (await import("../stories/safety_before_migrate.ts")).whyNoSafety(safety) ?? "taken"
+    : undefined;
+  return migrateOutcome(result, { recorded, would });
+}
+
+/** What `amber migrate` does, for `amber run`. */
+export async function migrateLatest(setting: Setting, plan = false): Promise<Outcome> {
+  if (plan) await reportUnfinished(setting);
+  using _guard = plan ? undefined : await beginWriting(setting);
+  return await migrateNow(setting, { ...runOptions(setting, version), plan });
 }
 
 /**

@@ -14,6 +14,7 @@ import {
 } from "./flags.ts";
 import type { MakeFlags } from "./makemigrations.ts";
 import type { MigrateFlags } from "./migrate.ts";
+import type { RunFlags } from "./run.ts";
 import type { StatusFlags } from "./status.ts";
 
 export const migrate = buildCommand<MigrateFlags, [string?], AmberContext>({
@@ -136,6 +137,29 @@ export const status = buildCommand<StatusFlags, [], AmberContext>({
     "Show configuration, database, migrations and snapshots on one screen",
     "Every value with where it came from; no secrets.",
     "amber status\namber status --max-age 26h    # an alarm",
+  ),
+});
+
+export const run = buildCommand<RunFlags, string[], AmberContext>({
+  loader: async () => (await import("./run.ts")).run,
+  parameters: {
+    flags: {
+      restore: on("before all: restore latest --if-empty"),
+      snapshotEvery: text("take snapshots while CMD runs: 30m, 1h", "TIME"),
+      ...planFlags,
+      ...commonFlags,
+    },
+    positional: {
+      kind: "array",
+      parameter: { brief: "the server and its arguments, after --", parse: String, placeholder: "CMD" },
+    },
+    aliases: commonAliases,
+  },
+  docs: described(
+    "Wait, migrate, then run a server: amber run -- CMD",
+    "Signals are passed on to CMD, and its exit status is returned; 125: CMD was never started. stdout is\n" +
+      "CMD's alone: what amber says goes to stderr, with --json too. A snapshot that fails does not stop CMD.",
+    "amber run -- my-server --port 8000\namber run --restore --snapshot-every 1h -- my-server",
   ),
 });
 

@@ -16,10 +16,19 @@ export async function run(this: AmberContext, flags: RestoreFlags, wanted?: stri
   await act(this, flags, async (setting) => {
     refuseContradictions(flags, wanted);
     if (flags.discard) return await discard(setting, flags);
-    const options = await optionsOf(setting, flags, wanted ?? "latest");
-    if (!options.plan) await finishWipe(wipePlaces(setting));
-    return outcomeOf(await restore(options), setting);
+    return await restoreNow(setting, flags, wanted ?? "latest");
   });
+}
+
+async function restoreNow(setting: Setting, flags: RestoreFlags, wanted: string): Promise<Outcome> {
+  const options = await optionsOf(setting, flags, wanted);
+  if (!options.plan) await finishWipe(wipePlaces(setting));
+  return outcomeOf(await restore(options), setting);
+}
+
+/** What `amber restore latest --if-empty` does, for `amber run`. */
+export function restoreIfEmpty(setting: Setting, plan = false): Promise<Outcome> {
+  return restoreNow(setting, { ifEmpty: true, plan }, "latest");
 }
 
 async function optionsOf(setting: Setting, flags: RestoreFlags, wanted: string): Promise<RestoreOptions> {

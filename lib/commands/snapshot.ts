@@ -25,6 +25,15 @@ export async function run(this: AmberContext, flags: SnapshotFlags): Promise<voi
   });
 }
 
+/**
+ * What `amber snapshot` does, for `amber run`.
+ * @throws {AmberError} USAGE for a mistake in AMBER_KEEP, before anything is taken.
+ */
+export function snapshotTaker(config: Setting["config"]): (setting: Setting) => Promise<Outcome> {
+  const policy = keepPolicy(config);
+  return (setting) => pinged(setting, () => take(setting, { tags: [] }, policy));
+}
+
 interface TakeOptions {
   tags: string[];
   reread?: boolean;

@@ -43,10 +43,17 @@ export class Reporter {
     for (const line of outcome.lines) this.#line("stdout", line);
   }
 
+  /** How a part of a longer command ended: what that part's own command ends with, as an event of this type. */
+  part(type: string, { result, lines }: Outcome): void {
+    this.#clear(this.progress?.end());
+    if (this.options.json) return this.#line("stdout", jsonText({ ...result, type }));
+    for (const line of lines) this.#line("stdout", line);
+  }
+
   /** @returns The exit status that goes with it. */
   error(error: unknown): number {
     this.#clear(this.progress?.end());
-    const known = error instanceof AmberError ? error : unexpected(error);
+    const known = knownError(error);
     const { code, message, where, detail, hint, exitStatus } = known;
     if (this.options.json) {
       this.#line("stdout", jsonText({ type: "error", code, message, where, detail, hint, exit: exitStatus }));
@@ -80,8 +87,9 @@ function progressOf({ now, columns }: Streams, json: boolean): Progress | undefi
   return now && new Progress({ nowMs: () => now().getTime(), columns, json });
 }
 
-/** What nobody has thought of: its text and place are kept, so that it can be reported. */
-function unexpected(error: unknown): AmberError {
+/** What nobody has thought of is UNEXPECTED: its text and place are kept, so that it can be reported. */
+export function knownError(error: unknown): AmberError {
+  if (error instanceof AmberError) return error;
   const known = error instanceof Error ? error : new Error(String(error));
   return new AmberError("UNEXPECTED", {
     message: `Something unexpected happened: ${known.message}`,

@@ -13,7 +13,7 @@ export interface CommandResult {
   signal: string | null; // "SIGKILL", …
   stdout: string;
   stderr: string;
-  /** stdout's lines as objects, when `--json` is among the arguments; otherwise empty. */
+  /** stdout's lines as objects, when `--json` is among the arguments and stdout is no other command's (`--`); otherwise empty. */
   json: JsonLine[];
 }
 
@@ -96,6 +96,7 @@ export function spawnCommand(program: string, args: string[], options: CommandOp
   const line = `${basename(program)} ${args.join(" ")}`;
   const said = () => `\n--- stdout\n${output.stdout}\n--- stderr\n${output.stderr}`;
 
+  const isJson = args.includes("--json") && !args.includes("--");
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
@@ -111,7 +112,7 @@ export function spawnCommand(program: string, args: string[], options: CommandOp
     const [{ code, signal }] = await Promise.all([status, read("stdout"), read("stderr")]);
     wake.resolve();
     if (isLate) throw new Error(`"${line}" took longer than ${timeoutMs} ms${said()}`);
-    return { code, signal, ...output, json: args.includes("--json") ? jsonLines(output.stdout) : [] };
+    return { code, signal, ...output, json: isJson ? jsonLines(output.stdout) : [] };
   };
   const result = finish();
   // Whoever only watches and kills need not await the result.
