@@ -41,7 +41,7 @@ Deno.test("the last line has the counts, and the exit status says whether someth
       Deno.test("steps", async (t) => { await t.step("one", () => {}); await t.step("two", () => {}); });
       Deno.test({ name: "left out", ignore: true, fn() {} });`,
     "bad_test.ts": `Deno.test("fails", () => { throw new Error("on purpose"); });`,
-    "broken_test.ts": `const text: string = 1;`,
+    "broken_test.ts": `const text = ;`,
   });
   const cases: { args: string[]; line: string; code: number }[] = [
     { args: ["good_test.ts"], line: "1 passed, 0 failed, 1 skipped", code: 0 },
