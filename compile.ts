@@ -61,7 +61,7 @@ async function compile(
   { target, migrations }: { target?: string; migrations?: string },
 ): Promise<void> {
   Deno.mkdirSync(`${project}/dist`, { recursive: true });
-  if (Deno.statSync(`${project}/dist`).isDirectory) await removeFolder(carried);
+  await removeFolder(carried); // a killed run may have left it
   try {
     if (migrations !== undefined) await carry(migrations);
     const args = [

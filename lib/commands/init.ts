@@ -1,4 +1,4 @@
-import { carriedPath } from "../migrations/carried.ts";
+import { folderToWrite } from "../migrations/carried.ts";
 import { init, type InitResult } from "../stories/init.ts";
 import { act, type AmberContext, type CommonFlags } from "./context.ts";
 import type { PlanFlags } from "./flags.ts";
@@ -6,9 +6,7 @@ import type { PlanFlags } from "./flags.ts";
 export async function run(this: AmberContext, flags: CommonFlags & PlanFlags): Promise<void> {
   await act(this, flags, ({ config }) => {
     const plan = flags.plan || flags.dryRun;
-    // What a binary carries cannot be written to.
-    const migrations = config.migrations.value === carriedPath ? "migrations" : config.migrations.value;
-    const made = init({ migrations, plan });
+    const made = init({ migrations: folderToWrite(config.migrations.value), plan });
     return Promise.resolve({ result: { ...made }, lines: plan ? told(made, "Would write") : [...told(made), ...next] });
   });
 }

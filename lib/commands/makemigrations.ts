@@ -1,5 +1,5 @@
 import { AmberError } from "../errors.ts";
-import { carriedPath } from "../migrations/carried.ts";
+import { folderToWrite } from "../migrations/carried.ts";
 import { makemigrations } from "../stories/makemigrations.ts";
 import { act, type AmberContext, type CommonFlags } from "./context.ts";
 import type { PlanFlags } from "./flags.ts";
@@ -20,8 +20,7 @@ export async function run(this: AmberContext, flags: MakeFlags, name?: string): 
     }
     const plan = flags.plan || flags.dryRun;
     const made = makemigrations({
-      // What a binary carries cannot be written to.
-      migrations: config.migrations.value === carriedPath ? "migrations" : config.migrations.value,
+      migrations: folderToWrite(config.migrations.value),
       engine: config.database.engine,
       name,
       merge: flags.merge,

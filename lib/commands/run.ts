@@ -31,14 +31,12 @@ export async function run(this: AmberContext, flags: RunFlags, ...typed: string[
     const everyMs = flags.snapshotEvery === undefined ? undefined : readInterval(flags.snapshotEvery);
     const snapshots = everyMs === undefined ? undefined : await snapshotsOf(setting, flags, everyMs);
     const plan = Boolean(flags.plan || flags.dryRun);
-    const before: Record<string, Outcome> = {};
     try {
       if (flags.restore) {
-        before.restore = await (await import("./restore.ts")).restoreIfEmpty(setting, plan);
-        setting.reporter.part("restore ended", before.restore);
+        const { restoreIfEmpty } = await import("./restore.ts");
+        setting.reporter.part("restore ended", await restoreIfEmpty(setting, plan));
       }
-      before.migrate = await migrateLatest(setting, plan);
-      setting.reporter.part("migrate ended", before.migrate);
+      setting.reporter.part("migrate ended", await migrateLatest(setting, plan));
     } catch (error) {
       if (world.stop.aborted) throw world.stop.reason;
       throw notStarted(error);

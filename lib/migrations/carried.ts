@@ -3,6 +3,11 @@ import type { Dialect } from "./lexer.ts";
 /** How the migrations that a binary carries are named, in messages too: no folder on a disk is called so. */
 export const carriedPath = "amber:migrations";
 
+/** Where a migration can be written: what a binary carries cannot be added to. */
+export function folderToWrite(path: string): string {
+  return path === carriedPath ? "migrations" : path;
+}
+
 /** Made by compile.ts, and there in a compiled binary only. Without "..", which what is inside one does not resolve. */
 const place = new URL("../../carried", import.meta.url).pathname;
 

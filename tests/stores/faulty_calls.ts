@@ -28,22 +28,22 @@ export function faultyCalls(
 ): FaultyCalls {
   const { fault, failAt = Infinity, isDead = false, before, after } = options;
   const log: FaultyCalls["log"] = [];
-  const call = <T>(what: string, path: string, act: () => T): T => {
+  const begin = (what: string, path: string): number => {
     const number = log.push({ what, path });
     before?.(number, what, path);
     if ((isDead ? number >= failAt : number === failAt) && (fault === "EIO" || fault === "ENOSPC")) {
       throw failure(fault);
     }
+    return number;
+  };
+  const call = <T>(what: string, path: string, act: () => T): T => {
+    const number = begin(what, path);
     const result = act();
     after?.(number, what, path);
     return result;
   };
   const callLater = async <T>(what: string, path: string, act: () => Promise<T>): Promise<T> => {
-    const number = log.push({ what, path });
-    before?.(number, what, path);
-    if ((isDead ? number >= failAt : number === failAt) && (fault === "EIO" || fault === "ENOSPC")) {
-      throw failure(fault);
-    }
+    const number = begin(what, path);
     const result = await act();
     after?.(number, what, path);
     return result;
