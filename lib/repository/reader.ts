@@ -31,6 +31,9 @@ interface Stretch {
   source?: { pack: number; frame: number; from: number };
 }
 
+/** How many frames are being opened before, and while, one is in use: enough to keep both workers at it. */
+const framesAhead = 4;
+
 /** A fragmented file is put together in parts of so many bytes: each frame that a part needs is opened once for it. */
 const windowSize = 24 << 20;
 
@@ -70,13 +73,8 @@ export class SnapshotReader {
       if (!parts.has(key)) parts.set(key, { source, segments: [] });
       parts.get(key)!.segments.push(from, source?.from ?? 0, size);
     }
-    using ahead = new FramesAhead(this.packs);
-    const waiting = [...parts.values()];
-    for (const { source } of waiting.slice(0, ahead.most)) ahead.start(source);
-    for (const [i, { source, segments }] of waiting.entries()) {
-      using frame = await ahead.next();
-      ahead.start(waiting[i + ahead.most]?.source);
-      yield { segments, ...(source ? { bytes: frame!.bytes } : {}) };
+    for await (const [{ segments }, bytes] of this.#withFrames([...parts.values()])) {
+      yield { segments, ...(bytes ? { bytes } : {}) };
     }
   }
 
@@ -112,12 +110,8 @@ export class SnapshotReader {
   }
 
   async *#inOrder(window: readonly Stretch[]): AsyncGenerator<Piece> {
-    using ahead = new FramesAhead(this.packs);
-    for (const { source } of window.slice(0, ahead.most)) ahead.start(source);
-    for (const [i, { from, size, source }] of window.entries()) {
-      using frame = await ahead.next();
-      ahead.start(window[i + ahead.most]?.source);
-      yield { from, size, ...(source ? { bytes: frame!.bytes.subarray(source.from, source.from + size) } : {}) };
+    for await (const [{ from, size, source }, bytes] of this.#withFrames(window)) {
+      yield { from, size, ...(bytes ? { bytes: bytes.subarray(source!.from, source!.from + size) } : {}) };
     }
   }
 
@@ -131,17 +125,38 @@ export class SnapshotReader {
       }
       const whole = memory(size);
       const groups = [...Map.groupBy(part, ({ source }) => frameKey(source!)).values()];
-      using ahead = new FramesAhead(this.packs);
-      for (const group of groups.slice(0, ahead.most)) ahead.start(group[0]!.source);
-      for (const [i, group] of groups.entries()) {
-        using frame = await ahead.next();
-        ahead.start(groups[i + ahead.most]?.[0]?.source);
+      const sourced = groups.map((group) => ({ group, source: group[0]!.source }));
+      for await (const [{ group }, bytes] of this.#withFrames(sourced)) {
         for (const { from, size, source } of group) {
-          whole.set(frame!.bytes.subarray(source!.from, source!.from + size), from - first.from);
+          whole.set(bytes!.subarray(source!.from, source!.from + size), from - first.from);
         }
       }
       yield { from: first.from, size, bytes: whole };
     }
+  }
+
+  /** Each of them, in order, with the bytes of its frame, there until the next one is asked for; none for a hole. */
+  async *#withFrames<Item extends { source?: Stretch["source"] }>(
+    items: readonly Item[],
+  ): AsyncGenerator<[Item, Uint8Array | undefined]> {
+    const waiting: (Promise<HeldFrame> | undefined)[] = [];
+    try {
+      for (const [i, item] of items.entries()) {
+        while (waiting.length < framesAhead && i + waiting.length < items.length) {
+          waiting.push(this.#startFrame(items[i + waiting.length]!.source));
+        }
+        using frame = await waiting.shift();
+        yield [item, frame?.bytes];
+      }
+    } finally {
+      for (const frame of waiting) frame?.then((held) => held[Symbol.dispose](), () => {});
+    }
+  }
+
+  #startFrame(source: Stretch["source"]): Promise<HeldFrame> | undefined {
+    const frame = source && this.packs.frame(source.pack, source.frame);
+    frame?.catch(() => {}); // heard when its turn comes
+    return frame;
   }
 
   async *#stretches({ blockSize, size: fileSize, path, runs }: FileEntry): AsyncGenerator<Stretch> {
@@ -183,30 +198,6 @@ export class SnapshotReader {
       at += count * hashSize;
     }
     return all;
-  }
-}
-
-/** Frames that are being opened before their turn comes: enough to keep both workers at it. */
-class FramesAhead implements Disposable {
-  readonly most = 3;
-  readonly #waiting: (Promise<HeldFrame> | undefined)[] = [];
-
-  constructor(private readonly packs: PackReader) {}
-
-  /** Begins with the next one; nothing where there is no frame. */
-  start(source: Stretch["source"]): void {
-    const frame = source && this.packs.frame(source.pack, source.frame);
-    frame?.catch(() => {}); // heard when its turn comes
-    this.#waiting.push(frame);
-  }
-
-  /** The one whose turn it is. */
-  async next(): Promise<HeldFrame | undefined> {
-    return await this.#waiting.shift();
-  }
-
-  [Symbol.dispose](): void {
-    for (const frame of this.#waiting) frame?.then((held) => held[Symbol.dispose](), () => {});
   }
 }
 
