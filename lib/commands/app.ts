@@ -39,13 +39,12 @@ import {
 } from "./snapshot_routes.ts";
 
 const groups = {
-  "To begin": { init },
   "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt },
   "The data": { snapshot, snapshots, ls, diff, cat, verify, drill, restore, prune, export: exportSnapshot, wipe },
-  "Both": { run, status, wait, dbshell, completions },
+  "Both": { init, run, status, wait, dbshell, completions },
 };
 /** Every command by the name that is typed. */
-export const routes = { ...groups["To begin"], ...groups["The schema"], ...groups["The data"], ...groups["Both"] };
+export const routes = { ...groups["The schema"], ...groups["The data"], ...groups["Both"] };
 
 /**
  * The command line.
