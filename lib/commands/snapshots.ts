@@ -11,22 +11,21 @@ export async function run(this: AmberContext, flags: CommonFlags): Promise<void>
     const { store, now } = snapshotSetting(setting);
     reportUnfinishedRestore(setting);
     const list = await listSnapshots(store);
-    const { notes, ...facts } = list;
+    const { notes, all, ...facts } = list;
     for (const message of [...list.damaged.map((one) => one.message), ...notes]) {
       setting.reporter.event({ type: "note", message });
     }
-    return { result: { repository: store.where, ...facts }, lines: lines(list, now()) };
+    return { result: { repository: store.where, ...facts }, lines: lines(all, now()) };
   });
 }
 
-function lines({ snapshots, damaged }: SnapshotList, now: Date): string[] {
-  if (snapshots.length + damaged.length === 0) return ["No snapshots yet: amber snapshot takes one."];
+function lines(all: SnapshotList["all"], now: Date): string[] {
+  if (all.length === 0) return ["No snapshots yet: amber snapshot takes one."];
   const heading = ["id", "time (UTC)", "age", "kind", "files", "bytes", "stored", "migration", "drilled", "tags"];
-  const rows = [
-    ...snapshots.map((one) => ({ time: one.time, row: row(one, now) })),
-    ...damaged.map(({ id, time }) => ({ time, row: [id, timeText(time), ageText(time, now), "damaged"] })),
-  ].sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
-  return tableLines([heading, ...rows.map((one) => one.row)], [
+  const rows = all.map((one) =>
+    "code" in one ? [one.id, timeText(one.time), ageText(one.time, now), "damaged"] : row(one, now)
+  );
+  return tableLines([heading, ...rows], [
     ...["left", "left", "right", "left", "right", "right", "right", "left", "left", "left"] as const,
   ]);
 }

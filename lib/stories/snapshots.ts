@@ -57,6 +57,8 @@ export interface SnapshotList {
   /** The oldest first. */
   snapshots: ShownSnapshot[];
   damaged: DamagedSnapshot[];
+  /** Both, in the order in which they were taken, as far as that is known. */
+  all: (ShownSnapshot | DamagedSnapshot)[];
   /** What else is not as it should be: drill results that cannot be read. */
   notes: string[];
 }
@@ -64,11 +66,35 @@ export interface SnapshotList {
 /** Every snapshot of a repository. One that cannot be read hides no other. @throws {AmberError} REPOSITORY_*, STORE_* */
 export async function listSnapshots(store: ObjectStore): Promise<SnapshotList> {
   const repository = await Repository.open(store);
-  const damaged: DamagedSnapshot[] = [];
+  const broken: AmberError[] = [];
   const notes: string[] = [];
-  const found = await repository.snapshots({ damaged: (error) => damaged.push(describeDamaged(error)) });
+  const found = await repository.snapshots({ damaged: (error) => broken.push(error) });
   const drills = await readDrills(store, ({ message }) => notes.push(message));
-  return { snapshots: found.map((one) => showSnapshot(one, drills.get(one.hash))), damaged, notes };
+  const snapshots = found.map((one) => showSnapshot(one, drills.get(one.hash)));
+  const damaged = broken.map(describeDamaged);
+  const all = together(
+    found.map(({ time, parent }, index) => ({ time, parent, shown: snapshots[index]! })),
+    broken.map((error, index) => ({ hash: nameOfDamaged(error).hash, shown: damaged[index]! })),
+  );
+  return { snapshots, damaged, all, notes };
+}
+
+/**
+ * A damaged one is known by its name alone, which has the second and no more: it stands before the one that names it as
+ * its parent, else behind all of its second.
+ */
+function together(
+  sound: readonly { time: string; parent?: string; shown: ShownSnapshot }[],
+  damaged: readonly { hash?: string; shown: DamagedSnapshot }[],
+): (ShownSnapshot | DamagedSnapshot)[] {
+  const all: { time: string; parent?: string; shown: ShownSnapshot | DamagedSnapshot }[] = [...sound];
+  for (const { hash, shown } of damaged) {
+    const child = all.findIndex(({ parent }) => parent !== undefined && parent === hash);
+    const later = all.findIndex(({ time }) => time.slice(0, 19) > shown.time.slice(0, 19));
+    const index = child >= 0 ? child : later >= 0 ? later : all.length;
+    all.splice(index, 0, { time: shown.time, shown });
+  }
+  return all.map(({ shown }) => shown);
 }
 
 export function showSnapshot(snapshot: Snapshot, drill?: Drill): ShownSnapshot {
@@ -100,10 +126,14 @@ export function showDrill({ time, ok, problems }: Drill): ShownDrill {
   return { time, ok, problems };
 }
 
-function describeDamaged({ code, message, where }: AmberError): DamagedSnapshot {
+function describeDamaged(error: AmberError): DamagedSnapshot {
+  const { name, hash, time = "" } = nameOfDamaged(error);
+  return { id: hash === undefined ? name : idOf({ hash }), time, code: error.code, message: error.message };
+}
+
+function nameOfDamaged({ where }: AmberError): { name: string; time?: string; hash?: string } {
   const name = where?.replace(/^.*\//, "").replace(/\.json$/, "") ?? "";
-  const known = readName(name);
-  return { id: known ? idOf(known) : name, time: known?.time ?? "", code, message };
+  return { name, ...readName(name) };
 }
 
 /** The migration that a snapshot stands at: that of the configured database. */
