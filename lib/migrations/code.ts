@@ -6,6 +6,7 @@ import { type BatchOptions, type Checkpoint, runBatch } from "./batch.ts";
 import { realPath } from "./carried.ts";
 import { sha256 } from "./digest.ts";
 import type { Dialect } from "./lexer.ts";
+import { type LoadFailure, loadFailure } from "./load_failure.ts";
 import { declaredDepends, decode, type MigrationFile } from "./migration.ts";
 import * as pg from "./postgres_facts.ts";
 import * as lite from "./sqlite_facts.ts";
@@ -58,13 +59,12 @@ export async function loadCode(file: MigrationFile): Promise<CodeModule> {
   try {
     module = await import(url);
   } catch (cause) {
-    const text = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]!.replaceAll(url, file.path)
-      .replaceAll(pathToFileURL(`${resolve(".")}/`).href, "").replace(/\.$/, "");
+    const { why, where } = await whyNotLoaded(cause, file, url);
     return fail(
-      text,
+      why,
       "Mend the file. It may import node: modules, npm packages of the project and files beside it.",
       cause,
-      placeIn(cause, file),
+      where,
     );
   }
   if (typeof module.up !== "function") {
@@ -86,6 +86,30 @@ export async function loadCode(file: MigrationFile): Promise<CodeModule> {
     atomic: module.atomic !== false,
     rows: rows as string[],
   };
+}
+
+async function whyNotLoaded(cause: unknown, file: MigrationFile, url: string): Promise<LoadFailure> {
+  const folder = pathToFileURL(`${resolve(".")}/`).href;
+  const named = (text: string) => text.replaceAll(url, file.path).replaceAll(folder, "");
+  const { stripTypeScriptTypes } = await import("node:module");
+  return loadFailure(file, {
+    message: named(cause instanceof Error ? cause.message : String(cause)).replace(/\.$/m, ""),
+    text: decode(file).replace(/^\ufeff/, ""),
+    where: placeIn(cause, file),
+    inside: (path) => {
+      const address = pathToFileURL(path).href;
+      const isOwn = address === url.replace(/\?.*$/, "");
+      return isOwn ? undefined : { shown: named(address), text: Deno.readTextFileSync(path).replace(/^\ufeff/, "") };
+    },
+    complaint: (text) => {
+      try {
+        stripTypeScriptTypes(text, { mode: "transform" });
+        return undefined;
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error);
+      }
+    },
+  });
 }
 
 /** The text that a code migration's checksum is made of: plain line ends, no byte-order mark, no space at line ends. */
