@@ -48,7 +48,7 @@ export async function checkStaged(
       // A database that has it already needs its image no more, and that one has been marked since.
       const isWritten = item.database && target.look(item.place) !== undefined &&
         calls.lookAtLive(target.full(item.place), { trusted: item.configured }).marker === decision.id;
-      if (!isWritten && hashOf(staged, item.size, calls) !== item.sha256) again.push(item);
+      if (!isWritten && hashOf(staged, item, calls) !== item.contentHash) again.push(item);
     }
   }
   await stageAgain(again, numbers, options, contents);

@@ -26,7 +26,7 @@ export interface Outline {
   /** Bytes, of a file; and those of them that are no holes. */
   size: number;
   allocated: number;
-  sha256?: string;
+  contentHash?: string;
   /** Whether it is a database, and the bytes of its pages. */
   database: boolean;
   blockSize: number;
@@ -39,9 +39,9 @@ export function outlineOf(entry: Entry): Outline {
   const common = { path, type, mode, uid, gid, mtimeMs, size: 0, allocated: 0, database: false, blockSize: 0 };
   if (entry.type === "folder") return common;
   if (entry.type !== "file") return { ...common, target: entry.target };
-  const { size, sha256, database, blockSize, runs } = entry;
+  const { size, contentHash, database, blockSize, runs } = entry;
   const blocks = runs.reduce((sum, run) => sum + (run.pack === 0 ? 0 : run.count), 0);
-  return { ...common, size, sha256, database, blockSize, allocated: Math.min(size, blocks * blockSize) };
+  return { ...common, size, contentHash, database, blockSize, allocated: Math.min(size, blocks * blockSize) };
 }
 
 /** One path that comes. */
@@ -126,7 +126,7 @@ export function selectItems({ outlines, databases, selection, place, isKept }: I
       configured,
       ...(facts.has(path) && outline.database ? { facts: facts.get(path)! } : {}),
     };
-    if (type === "file" && outline.sha256 === undefined) throw damaged(`it has only the beginning of "${path}"`);
+    if (type === "file" && outline.contentHash === undefined) throw damaged(`it has only the beginning of "${path}"`);
     items.push(type === "hardlink" ? joined(item, { byPath, coming, firstNames }) : item);
     coming.set(path, items.at(-1)!);
   }
@@ -151,9 +151,19 @@ function joined(item: Item, { byPath, coming, firstNames }: {
   }
   const content = byPath.get(target);
   if (content?.type !== "file") throw damaged(`the hard link "${item.path}" does not lead to a file`);
-  const { size, allocated, sha256, blockSize, database } = content;
+  const { size, allocated, contentHash, blockSize, database } = content;
   firstNames.set(target, item.path);
-  return { ...item, type: "file", size, allocated, sha256, blockSize, database, content: target, target: undefined };
+  return {
+    ...item,
+    type: "file",
+    size,
+    allocated,
+    contentHash,
+    blockSize,
+    database,
+    content: target,
+    target: undefined,
+  };
 }
 
 /** As a person may write it: "./uploads/" is "uploads". @throws {AmberError} USAGE */

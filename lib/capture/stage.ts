@@ -156,11 +156,11 @@ class Staging {
     if (before === undefined) return false;
     let hash: string | undefined;
     try {
-      hash = hashOf(path, item.size, calls);
+      hash = hashOf(path, item, calls);
     } catch {
       return false; // cannot be read: it is written anew
     }
-    if (hash !== item.sha256 || this.#stamp(path) !== before) return false;
+    if (hash !== item.contentHash || this.#stamp(path) !== before) return false;
     this.#unchanged.set(item.path, before);
     progress(item.size);
     return true;
@@ -218,7 +218,7 @@ export async function writeItem(
   await writeStaged(path, options.contents.parts(entry), {
     name: item.path,
     size: item.size,
-    sha256: item.sha256!,
+    ...(item.database ? {} : { contentHash: item.contentHash! }),
     mode: live.has(item.path) ? 0o600 : modeOf(item, owners),
     mtimeMs: item.mtimeMs,
     ...(owners && !live.has(item.path) ? { owner: { uid: item.uid, gid: item.gid } } : {}),

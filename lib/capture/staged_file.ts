@@ -1,9 +1,10 @@
-import { createHash } from "node:crypto";
 import { AmberError } from "../errors.ts";
+import { ContentHash } from "../repository/content_hash.ts";
 import { orNone, writeAll, writeBeside } from "../stores/file_calls.ts";
 import type { FileSystemSync } from "./file_system_sync.ts";
 import type { RegularFile } from "./regular_file.ts";
 import type { RestoreCalls, StagedFile } from "./restore_calls.ts";
+import type { Outline } from "./restore_items.ts";
 import { WrittenHash } from "./written_hash.ts";
 
 /** A part of a file's content, there until the next one is asked for: see Part in repository/reader.ts. */
@@ -70,7 +71,8 @@ export interface StagedContent {
   /** For messages. */
   name: string;
   size: number;
-  sha256: string;
+  /** Absent for a database, whose blocks are vouched for by those who read them. */
+  contentHash?: string;
   mode: number;
   mtimeMs: number;
   owner?: { uid: number; gid: number };
@@ -101,7 +103,7 @@ export async function writeStaged(
   try {
     // At once: a size that no file can have is not to be found out after days of zeros.
     file.truncateSync(content.size);
-    const hash = new WrittenHash(file, content.size);
+    const hash = content.contentHash === undefined ? undefined : new WrittenHash(file, content.size);
     let written = 0;
     for await (const { segments, bytes } of parts) {
       for (let i = 0; i < segments.length; i += 3) {
@@ -112,14 +114,14 @@ export async function writeStaged(
         const piece = bytes?.subarray(from, from + size);
         if (piece && piece.length !== size) throw unlike(content, "its parts do not join");
         const writing = piece && writeAt(file, at, piece);
-        hash.add(at, size, piece); // meanwhile
+        hash?.add(at, size, piece); // meanwhile
         await writing;
-        await hash.catchUp(stop);
+        await hash?.catchUp(stop);
         progress(size);
       }
     }
     if (written !== content.size) throw unlike(content, `it has ${written} bytes instead of ${content.size}`);
-    if (hash.digest() !== content.sha256) {
+    if (hash?.digest() !== content.contentHash) {
       throw unlike(content, "its content does not have the hash that was recorded");
     }
     // chown takes set-id bits away, hence before chmod.
@@ -140,20 +142,24 @@ function writeAt(file: StagedFile, at: number, bytes: Uint8Array): Promise<void>
   return writeBeside(file, bytes);
 }
 
-/** SHA-256 of a file, 64 hex digits; undefined when there is no regular file of this size. */
-export function hashOf(path: string, size: number, calls: RestoreCalls): string | undefined {
+/** A file's hash as a tree records it; undefined when there is no regular file of this size. */
+export function hashOf(
+  path: string,
+  { size, ...content }: Pick<Outline, "size" | "database" | "blockSize">,
+  calls: RestoreCalls,
+): string | undefined {
   const info = orNone(() => calls.lstat(path));
   if (!info?.isFile || info.size !== size) return undefined;
   using file = openToRead(path, info, calls);
   if (!file) return undefined;
-  const hash = createHash("sha256");
+  const hash = new ContentHash(content);
   const buffer = new Uint8Array(Math.min(1 << 20, size + 1));
   let read = 0;
   for (let count = file.read(buffer, 0); count > 0; count = file.read(buffer, read)) {
     hash.update(buffer.subarray(0, count));
     read += count;
   }
-  return read === size ? hash.digest("hex") : undefined;
+  return read === size ? hash.digest() : undefined;
 }
 
 /** Also a file whose mode lets nobody read it, which its owner may change for a moment. */

@@ -1,7 +1,7 @@
-import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 import { free, Garbage } from "../memory.ts";
 import { Compressor } from "./compressor.ts";
+import { isZero } from "./content_hash.ts";
 import { Decompressor } from "./decompressor.ts";
 import { byteAt, openFrame } from "./frame.ts";
 import { frameTarget } from "./pack.ts";
@@ -11,7 +11,6 @@ import type { Job, JobResult } from "./pool.ts";
 // import.meta.main is true in a worker as well.
 const scope = self as unknown as Worker;
 const garbage = new Garbage(24 << 20);
-const zeros = new Uint8Array(1 << 20);
 let compressor: Compressor | undefined;
 const decompressor = new Decompressor();
 let sink: Uint8Array = new Uint8Array(0); // for frames that are only checked
@@ -71,11 +70,6 @@ function hashBlocks(bytes: Uint8Array, blockSize: number): Uint8Array {
     for (let k = 0; k < 16; k++) hashes[i * 16 + k] = byteAt(digest, k);
   }
   return hashes;
-}
-
-function isZero(block: Uint8Array): boolean {
-  return block[0] === 0 && block[block.length - 1] === 0 &&
-    Buffer.compare(block, zeros.subarray(0, block.length)) === 0;
 }
 
 function open(frame: Extract<Job, { kind: "open" }>): JobResult {

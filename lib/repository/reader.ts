@@ -1,5 +1,6 @@
 import { AmberError } from "../errors.ts";
 import type { ObjectStore } from "../stores/store.ts";
+import { BlocksHash } from "./content_hash.ts";
 import type { HeldFrame } from "./frame_cache.ts";
 import { hashSize } from "./pack.ts";
 import { PackReader } from "./pack_reader.ts";
@@ -67,6 +68,7 @@ export class SnapshotReader {
    * opened once. The bytes are not to be changed, and are there until the next part is asked for.
    */
   async *parts(entry: FileEntry): AsyncGenerator<Part> {
+    await this.#vouch(entry);
     const parts = new Map<string | number, { source?: Stretch["source"]; segments: number[] }>();
     for await (const { from, size, source } of this.#stretches(entry)) {
       const key = source ? frameKey(source) : from;
@@ -83,6 +85,7 @@ export class SnapshotReader {
    * there until the next piece is asked for.
    */
   async *pieces(entry: FileEntry): AsyncGenerator<Piece> {
+    await this.#vouch(entry);
     let window: Stretch[] = [];
     let size = 0;
     let whole = new Uint8Array(0);
@@ -183,6 +186,30 @@ export class SnapshotReader {
       }
       if (stretch) yield stretch;
     }
+  }
+
+  /** Whether the blocks of a database are those that were recorded. Each one's content is checked when its frame is opened. */
+  async isWhole({ database, contentHash, runs }: FileEntry): Promise<boolean> {
+    if (!database || contentHash === undefined) return true;
+    const whole = new BlocksHash();
+    for (const { count, pack, index } of runs) {
+      if (pack === 0) whole.addHoles(count);
+      else {
+        const toc = await this.packs.toc(pack);
+        this.packs.locate(toc, pack, index + count - 1); // is it there at all?
+        whole.add(toc.hashes.subarray(index * hashSize, (index + count) * hashSize));
+      }
+    }
+    return whole.digest() === contentHash;
+  }
+
+  async #vouch(entry: FileEntry): Promise<void> {
+    if (await this.isWhole(entry)) return;
+    throw new AmberError("OBJECT_DAMAGED", {
+      message: `Cannot read "${entry.path}" from the snapshot: its blocks do not have the hash that was recorded`,
+      where: entry.path,
+      hint: "amber verify says what else is damaged. Other snapshots can still be restored: amber snapshots",
+    });
   }
 
   /** The hashes of blocks, 16 bytes each, from the tables of contents; zeros for holes. */

@@ -51,9 +51,11 @@ for entry in entries:
             for size, data in pieces(entry["r"], entry.get("b", 1 << 20)):
                 file.seek(size, 1) if data is None else file.write(data)
             file.truncate(entry["s"])
-        digest = hashlib.sha256()
+        digest, size = hashlib.sha256(), entry.get("b", 1 << 20)
         with open(path, "rb") as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""): digest.update(chunk)
+            for block in iter(lambda: file.read(size), b""):
+                if "db" not in entry: digest.update(block)
+                else: digest.update(hashlib.sha256(block).digest()[:16] if block.strip(b"\0") else bytes(16))
         if digest.hexdigest() != entry["h"]: sys.exit(f"recover: {entry['p']} is damaged")
 for entry in entries:
     if entry["k"] == "l": os.symlink(entry["to"], os.path.join(target, entry["p"]))

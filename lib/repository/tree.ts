@@ -42,8 +42,8 @@ export interface FileEntry extends Common {
   type: "file";
   /** Bytes. */
   size: number;
-  /** SHA-256 of the content, 64 hex digits; absent while a partial snapshot has only its beginning. */
-  sha256?: string;
+  /** Of its bytes, of a database over its blocks: see ContentHash. Absent while a partial snapshot has only its beginning. */
+  contentHash?: string;
   /** Together with size and mtime: equal means unchanged. 0: unknown. */
   inode: number;
   /** Bytes of a block: 1 MiB, or a database's page. */
@@ -79,12 +79,12 @@ export function* entryLines(entry: Entry): Generator<string> {
     case "hardlink":
       return yield JSON.stringify({ ...common, k: "h", to: entry.target });
   }
-  const { size, sha256, inode, blockSize, database, runs } = entry;
+  const { size, contentHash, inode, blockSize, database, runs } = entry;
   const head = {
     ...common,
     k: "f",
     s: size,
-    ...(sha256 === undefined ? {} : { h: sha256 }),
+    ...(contentHash === undefined ? {} : { h: contentHash }),
     i: inode,
     ...(blockSize === fileBlockSize ? {} : { b: blockSize }),
     ...(database ? { db: 1 } : {}),
@@ -256,7 +256,7 @@ function readEntry(value: Record<string, unknown>): Entry {
     ...common,
     type: "file",
     size: s,
-    sha256: h as string | undefined,
+    contentHash: h as string | undefined,
     inode: i,
     blockSize,
     database: db === 1,
@@ -267,7 +267,7 @@ function readEntry(value: Record<string, unknown>): Entry {
 function complete(entry: FileEntry): FileEntry {
   const blocks = entry.runs.reduce((sum, run) => sum + run.count, 0);
   const wanted = blockCount(entry);
-  if (entry.sha256 === undefined ? blocks > wanted : blocks !== wanted) {
+  if (entry.contentHash === undefined ? blocks > wanted : blocks !== wanted) {
     throw damaged(`"${entry.path}" has ${blocks} blocks instead of ${wanted}`);
   }
   return entry;

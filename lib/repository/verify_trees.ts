@@ -109,6 +109,9 @@ class OneTree {
       if (object !== undefined) objects.add(object);
       at = end;
     }
+    if (objects.size === 0 && !await this.#reader.isWhole(entry)) {
+      objects.add(this.#accuse(`"${path}" has other blocks than were recorded`));
+    }
     for (const object of objects) {
       this.#touched.set(object, "files");
       this.given.findings.touchFile(object, idOf(this.snapshot), path);

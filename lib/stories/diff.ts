@@ -97,7 +97,7 @@ export function changeOf(before: Entry | undefined, after: Entry | undefined): C
   if (!after) return "gone";
   if (before.type !== after.type) return "changed";
   if (before.type === "file" && after.type === "file") {
-    if (before.size !== after.size || before.sha256 !== after.sha256) return "changed";
+    if (before.size !== after.size || before.contentHash !== after.contentHash) return "changed";
   }
   const targets = [before, after].map((one) => one.type === "link" || one.type === "hardlink" ? one.target : "");
   if (targets[0] !== targets[1]) return "changed";

@@ -55,9 +55,9 @@ export class KnownContent {
   }
 
   /** Where a whole content lies, when any file of the parent or of this run has it. */
-  async find(sha256: string): Promise<PendingRun[] | undefined> {
+  async find(contentHash: string): Promise<PendingRun[] | undefined> {
     if (!this.#isIndexed) await this.#index();
-    const found = this.#contents.get(keyOf(sha256));
+    const found = this.#contents.get(keyOf(contentHash));
     return typeof found === "number"
       ? this.pending([{ count: 1, pack: Math.floor(found / packBlockLimit), index: found % packBlockLimit }])
       : found;
@@ -70,8 +70,8 @@ export class KnownContent {
   }
 
   /** Notes where this run has stored a content. */
-  add(sha256: string, size: number, runs: PendingRun[]): void {
-    this.#contents.set(keyOf(sha256), runs);
+  add(contentHash: string, size: number, runs: PendingRun[]): void {
+    this.#contents.set(keyOf(contentHash), runs);
     if (size > fileBlockSize) this.#sizes.add(size);
   }
 
@@ -88,8 +88,8 @@ export class KnownContent {
     const heap = new Heap();
     for await (const entry of this.reader.entries()) {
       // A database moves by its pages; its runs can be long.
-      if (entry.type !== "file" || entry.sha256 === undefined || entry.database || !this.#canRely(entry)) continue;
-      const key = keyOf(entry.sha256);
+      if (entry.type !== "file" || entry.contentHash === undefined || entry.database || !this.#canRely(entry)) continue;
+      const key = keyOf(entry.contentHash);
       if (!this.#contents.has(key)) this.#contents.set(key, blockNumber(entry.runs) ?? this.pending(entry.runs));
       if (entry.size > fileBlockSize) this.#sizes.add(entry.size);
       if (this.#contents.size % 4096 === 0) heap.tend();
@@ -118,8 +118,8 @@ function blockNumber([run, ...others]: readonly Run[]): number | undefined {
 }
 
 /** As much of the hash as blocks are told apart by, a byte for a character: with 100,000 files this memory counts. */
-function keyOf(sha256: string): string {
-  return Buffer.from(sha256.slice(0, hashSize * 2), "hex").toString("latin1");
+function keyOf(contentHash: string): string {
+  return Buffer.from(contentHash.slice(0, hashSize * 2), "hex").toString("latin1");
 }
 
 /** Whether a file is what it was by size, time and inode, and was old enough then for that to mean something. */

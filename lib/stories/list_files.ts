@@ -18,6 +18,7 @@ export interface ListedEntry {
   mtime: string;
   /** Bytes, of a file; 64 hex digits. */
   size?: number;
+  /** Of a file that is no database: SHA-256 of its content, 64 hex digits. */
   sha256?: string;
   /** Where a link leads; of a hard link the file's first name. */
   target?: string;
@@ -86,12 +87,12 @@ function listed(entry: Entry, facts: DatabaseFacts | undefined): ListedEntry {
   const common = { path, kind: type, mode, uid, gid, mtime: isoTime(mtimeMs) };
   if (entry.type === "folder") return common;
   if (entry.type !== "file") return { ...common, target: entry.target };
-  const { size, sha256, database } = entry;
+  const { size, contentHash, database } = entry;
   const { configured = false, rows = {}, migrations } = facts ?? {};
   return {
     ...common,
     size,
-    ...(sha256 === undefined ? {} : { sha256 }),
+    ...(contentHash === undefined || database ? {} : { sha256: contentHash }),
     ...(database ? { database: { configured, rows, ...(migrations ? { migrations } : {}) } } : {}),
   };
 }

@@ -18,7 +18,7 @@ export async function readParentIndex(known: KnownContent, reread: boolean): Pro
   const { reader } = known;
   if (!reader || reread) return { kindOf: () => undefined, stampOf: () => undefined };
   for await (const entry of reader.entries()) {
-    if (entry.type !== "file" || entry.sha256 === undefined || !known.isWhole(entry.runs)) continue;
+    if (entry.type !== "file" || entry.contentHash === undefined || !known.isWhole(entry.runs)) continue;
     const { path, size, mtimeMs, inode, database } = entry;
     files.set(path, numbers.length);
     numbers.push(size, mtimeMs, inode, database ? 1 : 0);

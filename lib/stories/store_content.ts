@@ -1,4 +1,5 @@
-import { createHash, hash } from "node:crypto";
+import { hash } from "node:crypto";
+import { BlocksHash, ContentHash } from "../repository/content_hash.ts";
 import { hashSize, sameHash } from "../repository/pack.ts";
 import { type Packer, type PendingRun, type Place, pushPending } from "../repository/packer.ts";
 import type { BlockPool } from "../repository/pool.ts";
@@ -9,13 +10,15 @@ import type { KnownContent } from "./known_content.ts";
 /** Something to be stored: a file, or a database's image. */
 export interface Content {
   blockSize: number;
+  /** Its hash is then one over those of its blocks. */
+  database: boolean;
   /** Fills the buffer with the next bytes: all of it, or as many whole blocks as fit, until the end; 0 then. */
   read(buffer: Uint8Array): number;
 }
 
 export interface StoredContent {
   runs: PendingRun[];
-  sha256: string;
+  contentHash: string;
   size: number;
 }
 
@@ -41,30 +44,30 @@ export async function storeSmall(
   to: ContentStore,
 ): Promise<StoredContent> {
   const digest = hash("sha256", bytes, "buffer"); // leaves less behind than createHash: of 100,000 files 10 MB
-  const sha256 = digest.toString("hex");
-  const done = (runs: PendingRun[]) => ({ runs, sha256, size: bytes.length });
+  const contentHash = digest.toString("hex");
+  const done = (runs: PendingRun[]) => ({ runs, contentHash, size: bytes.length });
   to.read(bytes.length);
   if (bytes.length === 0) return done([]);
-  if (parent?.sha256 === sha256) return done(to.known.pending(parent.runs));
-  const elsewhere = await to.known.find(sha256);
+  if (parent?.contentHash === contentHash) return done(to.known.pending(parent.runs));
+  const elsewhere = await to.known.find(contentHash);
   if (elsewhere) return done(elsewhere);
   const runs = [bytes.every((byte) => byte === 0) ? { index: 0, count: 1 } : to.packer.add(bytes, digest)];
-  to.known.add(sha256, bytes.length, runs);
+  to.known.add(contentHash, bytes.length, runs);
   await to.packer.room();
   return done(runs);
 }
 
 /**
  * Stores a content block by block: a block that is in the parent's file at the same place costs nothing, a block of zeros
- * is a hole, the rest goes to the packer. Hashing is the workers' work, the hash of the whole is made here meanwhile.
+ * is a hole, the rest goes to the packer. Hashing blocks is the workers' work; a file's whole hash is made here meanwhile.
  */
 export async function storeBlocks(
   content: Content,
   parent: FileEntry | undefined,
   to: ContentStore,
 ): Promise<StoredContent> {
-  const { blockSize } = content;
-  const whole = createHash("sha256");
+  const { blockSize, database } = content;
+  const whole = database ? new BlocksHash() : new ContentHash(content);
   const runs: PendingRun[] = [];
   const base = new KnownBlocks(parent?.blockSize === blockSize ? parent : undefined, to.known);
   const waiting: { job: ReturnType<BlockPool["run"]>; size: number }[] = [];
@@ -74,6 +77,7 @@ export async function storeBlocks(
     const { job, size } = waiting.shift()!;
     const { spare: bytes, hashes, failure } = await job;
     if (!bytes || !hashes) throw new Error(failure ?? "a worker gave nothing back");
+    if (whole instanceof BlocksHash) whole.add(hashes);
     const count = hashes.length / hashSize;
     const known = await base.next(count);
     for (let i = 0; i < count; i++) {
@@ -97,7 +101,7 @@ export async function storeBlocks(
     const bytes = buffers.pop() ?? new Uint8Array(bufferSize);
     const count = content.read(bytes);
     if (count === 0) break;
-    whole.update(bytes.subarray(0, count));
+    if (whole instanceof ContentHash) whole.update(bytes.subarray(0, count));
     size += count;
     to.read(count);
     const job = to.pool.run({ kind: "hash", bytes, size: count, blockSize });
@@ -106,19 +110,19 @@ export async function storeBlocks(
     if (waiting.length >= buffersInFlight) await take();
   }
   while (waiting.length > 0) await take();
-  return { runs, sha256: whole.digest("hex"), size };
+  return { runs, contentHash: whole.digest(), size };
 }
 
 /** The hash of a content, as storing it would give. */
 export async function hashContent(content: Content, { stop }: Pick<ContentStore, "stop">): Promise<string> {
-  const whole = createHash("sha256");
+  const whole = new ContentHash(content);
   const bytes = new Uint8Array(bufferSize);
   for (let count; (count = content.read(bytes)) > 0;) {
     whole.update(bytes.subarray(0, count));
     await new Promise<void>((resolve) => setImmediate(resolve)); // lets a signal in
     stop.throwIfAborted();
   }
-  return whole.digest("hex");
+  return whole.digest();
 }
 
 function isHole(hashes: Uint8Array, at: number): boolean {

@@ -73,7 +73,7 @@ async function storePath(
   if (item.type === "folder") return { ...commonOf(item), type: "folder" };
   if (item.type === "link") return { ...commonOf(item), type: "link", target: item.target! };
   const before = parent?.type === "file" && !parent.database ? parent : undefined;
-  const unchanged = item.isKnown && before?.sha256 && isUnchanged(before, item, to.parentTimeMs);
+  const unchanged = item.isKnown && before?.contentHash && isUnchanged(before, item, to.parentTimeMs);
   if (unchanged) return fileOf(item, { ...before, mtimeMs: item.mtimeMs, runs: to.known.pending(before.runs) });
   return await storeFile(item, before, to, begun);
 }
@@ -81,10 +81,23 @@ async function storePath(
 /** Field by field, and not by spreading others: of 100,000 each takes half as much memory like this. */
 function fileOf(
   { path, mode, uid, gid }: Captured,
-  { size, sha256, mtimeMs, inode, runs }: Pick<StoredFile, "size" | "sha256" | "mtimeMs" | "inode" | "runs">,
+  { size, contentHash, mtimeMs, inode, runs }: Pick<StoredFile, "size" | "contentHash" | "mtimeMs" | "inode" | "runs">,
 ): StoredFile {
   const type = "file";
-  return { path, mode, uid, gid, mtimeMs, type, size, sha256, inode, blockSize: fileBlockSize, database: false, runs };
+  return {
+    path,
+    mode,
+    uid,
+    gid,
+    mtimeMs,
+    type,
+    size,
+    contentHash,
+    inode,
+    blockSize: fileBlockSize,
+    database: false,
+    runs,
+  };
 }
 
 /** Reads a file until it stands still while it is read; after three times it is taken as it came, and named. */
@@ -151,15 +164,15 @@ async function readFile(
   }
   // Copied or moved it costs nothing, but that shows only when all of it has been read: done where it is likely.
   if (parent?.size !== size && await to.known.hasSize(size)) {
-    const sha256 = await hashContent(contentOf(file), to);
-    const runs = await to.known.find(sha256);
+    const contentHash = await hashContent(contentOf(file), to);
+    const runs = await to.known.find(contentHash);
     if (runs) {
       to.read(size);
-      return { runs, sha256, size };
+      return { runs, contentHash, size };
     }
   }
   const stored = await storeBlocks(contentOf(file), parent, to);
-  to.known.add(stored.sha256, stored.size, stored.runs);
+  to.known.add(stored.contentHash, stored.size, stored.runs);
   return stored;
 }
 
@@ -169,6 +182,7 @@ function contentOf(file: RegularFile): Content {
   let isAtEnd = false;
   return {
     blockSize: fileBlockSize,
+    database: false,
     read: (buffer) => {
       if (isAtEnd) return 0;
       const wanted = Math.min(buffer.length, file.size - from);
@@ -220,6 +234,7 @@ function pagesOf(image: Image): Content {
   let page = 0;
   return {
     blockSize: image.pageSize,
+    database: true,
     read: (buffer) => {
       const count = Math.min(Math.floor(buffer.length / image.pageSize), image.pages - page);
       image.read(page, count, buffer.subarray(0, count * image.pageSize));

@@ -12,7 +12,7 @@ function outlineOf(text: string): Outline {
   const type = end === "/" ? "folder" : end === "@" ? "link" : end.startsWith("=") ? "hardlink" : "file";
   return {
     ...{ path: path!, type, mode: type === "folder" ? 0o755 : 0o644, uid: 0, gid: 0, mtimeMs: 1000 },
-    ...{ size: type === "file" ? 10 : 0, allocated: type === "file" ? 10 : 0, sha256: "0".repeat(64) },
+    ...{ size: type === "file" ? 10 : 0, allocated: type === "file" ? 10 : 0, contentHash: "0".repeat(64) },
     ...{ database: path!.endsWith(".db"), blockSize: 4096 },
     ...(type === "link" ? { target: "elsewhere" } : end.startsWith("=") ? { target: end.slice(1) } : {}),
   } as Outline;

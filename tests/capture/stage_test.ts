@@ -47,7 +47,7 @@ Deno.test("stage() refuses what is not as the snapshot says: content, size, part
   const bytes = patterned(3 * blockSize);
   const whole = memoryContents({ a: bytes });
   const damaged = { code: "OBJECT_DAMAGED" };
-  await assert.rejects(stageIn(folder, [fileItem("a", bytes, { sha256: "0".repeat(64) })], whole), damaged);
+  await assert.rejects(stageIn(folder, [fileItem("a", bytes, { contentHash: "0".repeat(64) })], whole), damaged);
   await assert.rejects(stageIn(folder, [fileItem("a", bytes, { size: bytes.length + 1 })], whole), damaged);
   await assert.rejects(stageIn(folder, [fileItem("a", bytes, { size: 5 })], whole), damaged);
   await assert.rejects(stageIn(folder, [fileItem("b", bytes)], whole), damaged);

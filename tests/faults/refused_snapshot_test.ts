@@ -75,7 +75,7 @@ Deno.test("each read of a file fails, or gives less than there is: named and lef
       for (const [path, entry] of expected) {
         if (entry.type !== "file" || path in others) continue;
         const there = contents.get(path);
-        assert.ok(there?.type === "file" && there.sha256 === entry.sha256, `${story}: ${path}`);
+        assert.ok(there?.type === "file" && there.contentHash === entry.contentHash, `${story}: ${path}`);
       }
       if (fault === "short" || fault === "ends early") {
         // It did not stand still, as far as anybody can see: the second time it is read whole.

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { ContentHash } from "../../lib/repository/content_hash.ts";
 import { BlockPool } from "../../lib/repository/pool.ts";
 import { SnapshotReader } from "../../lib/repository/reader.ts";
 import { Repository } from "../../lib/repository/repository.ts";
@@ -15,9 +15,9 @@ export async function contentsOf(folder: string): Promise<unknown> {
     for await (const entry of reader.entries()) {
       const { path, type, mode } = entry;
       if (entry.type === "file") {
-        const hash = createHash("sha256");
+        const hash = new ContentHash(entry);
         for await (const { size, bytes } of reader.pieces(entry)) hash.update(bytes ?? new Uint8Array(size));
-        entries.push({ path, type, mode, size: entry.size, read: hash.digest("hex"), sha256: entry.sha256 });
+        entries.push({ path, type, mode, size: entry.size, read: hash.digest(), contentHash: entry.contentHash });
       } else entries.push({ path, type, mode, ...("target" in entry ? { target: entry.target } : {}) });
     }
     const { hash, kind, time, parent, facts: { files, folders, bytes, databases, tags, before } } = snapshot;

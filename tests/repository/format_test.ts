@@ -1,6 +1,7 @@
 /** What FORMAT.md shows is what the code reads and writes. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { BlocksHash, ContentHash } from "../../lib/repository/content_hash.ts";
 import { drillName, readDrill, writeDrill } from "../../lib/repository/drills.ts";
 import { packBlockLimit, packLimit } from "../../lib/repository/pack.ts";
 import { sealLine, unsealLine } from "../../lib/repository/small_file.ts";
@@ -46,6 +47,24 @@ Deno.test("the tree in FORMAT.md is read, and written again as it was", async ()
   for (const field of new Set(text.split("\n").filter(Boolean).flatMap((line) => Object.keys(JSON.parse(line))))) {
     assert.ok(page.includes(`\`${field}\``), `FORMAT.md does not explain ${field}`);
   }
+});
+
+Deno.test("the hash of a database is the one that FORMAT.md shows, from its bytes and from its blocks' hashes", () => {
+  const [, shown] = /in blocks of 512,\s+`([0-9a-f]{64})`/.exec(page)!;
+  const bytes = new Uint8Array(1536);
+  bytes.fill(97, 0, 512);
+  bytes.fill(98, 1024);
+  const whole = new ContentHash({ database: true, blockSize: 512 });
+  whole.update(bytes);
+  assert.equal(whole.digest(), shown);
+  const blocks = new BlocksHash();
+  blocks.add(createHash("sha256").update(bytes.subarray(0, 512)).digest().subarray(0, 16));
+  blocks.addHoles(1);
+  blocks.add(createHash("sha256").update(bytes.subarray(1024)).digest().subarray(0, 16));
+  assert.equal(blocks.digest(), shown);
+  const file = new ContentHash({ database: false, blockSize: 512 });
+  file.update(bytes);
+  assert.equal(file.digest(), createHash("sha256").update(bytes).digest("hex"));
 });
 
 Deno.test("a tree is cut where FORMAT.md says", () => {

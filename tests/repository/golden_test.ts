@@ -11,7 +11,7 @@ const folder = join(import.meta.dirname!, "..", "golden", "repository-1");
 Deno.test("the golden repository of format 1 reads as it was written, every byte", async () => {
   assert.deepEqual(await contentsOf(folder), golden);
   for (const { entries } of golden.snapshots) {
-    for (const entry of entries) if ("sha256" in entry) assert.equal(entry.read, entry.sha256, entry.path);
+    for (const entry of entries) if ("contentHash" in entry) assert.equal(entry.read, entry.contentHash, entry.path);
   }
   assert.deepEqual(golden.snapshots.map(({ kind }) => kind), ["ordinary", "safety", "ordinary"]);
 });

@@ -27,7 +27,7 @@ export function memoryContents(files: Record<string, Uint8Array>): Contents {
 export function fileItem(path: string, bytes: Uint8Array, more: Partial<Item> = {}): Item {
   return {
     ...{ path, place: path, content: path, type: "file", mode: 0o644, uid: 0, gid: 0, mtimeMs: 1_700_000_000_123 },
-    ...{ size: bytes.length, allocated: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") },
+    ...{ size: bytes.length, allocated: bytes.length, contentHash: createHash("sha256").update(bytes).digest("hex") },
     ...{ database: false, blockSize, isAround: false, isShared: false, configured: false },
     ...more,
   };

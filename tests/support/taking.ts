@@ -1,6 +1,6 @@
 /** Snapshots of an app's folder as tests take them, and what is in them, read back block by block. */
-import { createHash } from "node:crypto";
 import { dirname } from "node:path";
+import { ContentHash } from "../../lib/repository/content_hash.ts";
 import { BlockPool } from "../../lib/repository/pool.ts";
 import { SnapshotReader } from "../../lib/repository/reader.ts";
 import { Repository } from "../../lib/repository/repository.ts";
@@ -56,7 +56,7 @@ export async function contentsOf(
       found.set(entry.path, entry);
       continue;
     }
-    const hash = createHash("sha256");
+    const hash = new ContentHash(entry);
     const parts: Uint8Array[] = [];
     for await (const { size, bytes } of reader.pieces(entry)) {
       const piece = bytes ?? new Uint8Array(Math.min(size, 1 << 20));
@@ -65,7 +65,7 @@ export async function contentsOf(
       }
       if (entry.size <= (options.textSize ?? 200)) parts.push(bytes?.slice() ?? new Uint8Array(size));
     }
-    if (hash.digest("hex") !== entry.sha256) {
+    if (hash.digest() !== entry.contentHash) {
       throw new Error(`"${entry.path}" does not have the content it should have`);
     }
     const text = entry.size <= (options.textSize ?? 200) ? new TextDecoder().decode(joined(parts)) : undefined;
