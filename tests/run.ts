@@ -7,7 +7,8 @@
  * follow. tests/bench/ has its own task.
  */
 import { join, relative, resolve } from "node:path";
-import { refreshBinary } from "./support/compiled.ts";
+import { compiledAmber, refreshBinary } from "./support/compiled.ts";
+import { isStrict } from "./support/skip.ts";
 import { describeServer, type PostgresServer, startPostgres } from "./support/postgres.ts";
 
 interface Options {
@@ -71,6 +72,13 @@ export function closingLine({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
 }
 
+/** What the end-to-end tests run. With CI set the source in the binary's place is a failure. */
+export function driveLine(binary: string, missing: string | undefined): string {
+  return missing === undefined
+    ? `End-to-end tests drive ${binary}`
+    : `End-to-end tests drive the source, and with CI set that is a failure: ${missing}`;
+}
+
 async function run(args: string[]): Promise<{ counts: Counts; status: number }> {
   const options = readOptions(args);
   const files = findTests(project, options);
@@ -82,9 +90,16 @@ async function run(args: string[]): Promise<{ counts: Counts; status: number }> 
 
   await using server = await tryToStart(env);
   if (server) console.log(`PostgreSQL ${server.version} (${server.source}) on port ${server.port}`);
-  if (files.some(needsBinary)) {
+  const hasEndToEnd = files.some((file) => file.startsWith(join("tests", "e2e")));
+  let isBinaryMissing = false;
+  if (hasEndToEnd || files.some(needsBinary)) {
     const reason = await refreshBinary();
-    if (reason !== undefined) env.AMBER_TEST_NO_BINARY = reason;
+    if (reason === undefined) env.AMBER_TEST_E2E_BINARY = compiledAmber();
+    else {
+      env.AMBER_TEST_NO_BINARY = reason;
+      isBinaryMissing = hasEndToEnd && isStrict();
+    }
+    if (hasEndToEnd) console.log(driveLine(relative(project, compiledAmber()), reason));
   }
 
   const child = new Deno.Command(Deno.execPath(), {
@@ -112,10 +127,11 @@ async function run(args: string[]): Promise<{ counts: Counts; status: number }> 
   }
   const [output, status] = await Promise.all([passOn(child.stdout), child.status]);
   const counts = readSummary(output) ?? none.counts;
+  if (isBinaryMissing) counts.failed++;
   // Files that do not compile, or a runner that was killed, are in no summary.
   if (status.code !== 0 && counts.failed === 0) counts.failed = 1;
   if (counts.passed + counts.failed + counts.skipped === 0) return none;
-  return { counts, status: interrupted || status.code };
+  return { counts, status: interrupted || status.code || (isBinaryMissing ? 1 : 0) };
 }
 
 /** Whether a test file has a test that needs the compiled amber: see support/skip.ts. */

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { command, spawnCommand } from "../support/command.ts";
 import { makeEverything, makeOwned, treeOf } from "../support/data_tree.ts";
+import { amberProgram } from "../support/driven.ts";
 import { testWith } from "../support/skip.ts";
 import { isRoot } from "../support/user.ts";
 import { dataApp } from "./data_app.ts";
@@ -66,9 +67,8 @@ testWith(["tar", "python3"], "to stdout it is the same tar, byte for byte, and n
 import subprocess, sys
 piped = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, check=True).stdout
 print(piped == open("data.tar", "rb").read())`;
-  const amber = [Deno.execPath(), "run", "-A", "--quiet", new URL("../../cli.ts", import.meta.url).pathname];
   const env = { DB_PATH: "data/app.db", AMBER_REPOSITORY: "repository" };
-  const { stdout, stderr } = await command("python3", ["-c", script, ...amber, "export", "latest"], {
+  const { stdout, stderr } = await command("python3", ["-c", script, ...amberProgram(), "export", "latest"], {
     cwd: folder.root,
     env,
   });
@@ -90,9 +90,8 @@ testWith("tar", "a reader that stops reading ends it without an error", async ()
   await folder.write({ "data/large.bin": crypto.getRandomValues(new Uint8Array(65_536)) });
   for (let i = 0; i < 8; i++) Deno.writeFileSync(folder.path("data", `${i}.bin`), new Uint8Array(3 << 20).fill(i + 1));
   await app.take();
-  const cli = new URL("../../cli.ts", import.meta.url).pathname;
-  const line = `"${Deno.execPath()}" run -A --quiet "${cli}" export latest 2>err | head -c 1000 | wc -c; cat err`;
-  await using shell = spawnCommand("bash", ["-c", `set -o pipefail; ${line}`], {
+  const line = '"$@" export latest 2>err | head -c 1000 | wc -c; cat err';
+  await using shell = spawnCommand("bash", ["-c", `set -o pipefail; ${line}`, "bash", ...amberProgram()], {
     cwd: folder.root,
     env: { DB_PATH: "data/app.db", AMBER_REPOSITORY: "repository" },
   });

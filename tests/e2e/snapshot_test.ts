@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { amber, spawnCommand } from "../support/command.ts";
+import { amberProgram } from "../support/driven.ts";
 import { tempFolder } from "../support/temp_folder.ts";
 import { dataApp } from "./data_app.ts";
 
@@ -144,7 +145,7 @@ Deno.test("cat writes a file's bytes and nothing else, a database's image too", 
   app.sql("delete from posts");
   const cat = async (path: string) => {
     const { code, stdout, stderr } = await new Deno.Command("sh", {
-      args: ["-c", 'exec "$@" > out', "sh", ...amberCommand(), "cat", "latest", path],
+      args: ["-c", 'exec "$@" > out', "sh", ...amberProgram(), "cat", "latest", path],
       cwd: app.folder.root,
       env: { DB_PATH: "data/app.db", AMBER_REPOSITORY: "repository" },
     }).output();
@@ -168,7 +169,7 @@ Deno.test("cat stops when nobody reads any more", async () => {
     "-c",
     '("$@"; echo "exit $?" >&2) | head -c 10 | wc -c',
     "sh",
-    ...amberCommand(),
+    ...amberProgram(),
     "cat",
     "latest",
     "large",
@@ -287,11 +288,3 @@ Deno.test("every command of snapshots has help with an example", async () => {
     assert.match(stdout, new RegExp(`Example:\\n +amber ${command}`), stdout);
   }
 });
-
-/** How amber is run where a shell has to run it. */
-function amberCommand(): string[] {
-  const binary = Deno.env.get("AMBER_TEST_BINARY");
-  if (binary) return [binary];
-  const project = new URL("../../", import.meta.url).pathname;
-  return [Deno.execPath(), "run", "-A", "--quiet", "--config", `${project}deno.json`, `${project}cli.ts`];
-}

@@ -1,9 +1,10 @@
 /** Runs amber, and other programs, the way a user does: in a process of its own, with an environment of its own. */
 import { basename, join } from "node:path";
+import { drivenBinary, projectFolder, sourceArgs } from "./driven.ts";
 import { chownAll, removeFolder } from "./temp_folder.ts";
 import { tempBase, unprivilegedUser, type User } from "./user.ts";
 
-export const projectFolder = join(import.meta.dirname!, "..", "..");
+export { projectFolder };
 
 /** One line of `--json` output. */
 export type JsonLine = { type: string; [field: string]: unknown };
@@ -29,7 +30,7 @@ export interface CommandOptions {
 }
 
 export interface AmberOptions extends CommandOptions {
-  /** A compiled amber to run instead of the source. Default: AMBER_TEST_BINARY, else the source. */
+  /** A compiled amber to run instead of the source. Default: see drivenBinary(). */
   binary?: string;
 }
 
@@ -53,12 +54,11 @@ export async function amber(args: string[], options: AmberOptions): Promise<Comm
 
 /** Starts amber, to be watched or killed. */
 export function spawnAmber(args: string[], options: AmberOptions): RunningCommand {
-  const { as, binary = as?.binary ?? Deno.env.get("AMBER_TEST_BINARY"), ...rest } = options;
+  const { as, binary = as?.binary ?? drivenBinary(), ...rest } = options;
   if (binary) return spawnCommand(binary, args, { ...rest, as });
   const folder = as?.project ?? projectFolder;
   const deno = as?.deno ?? Deno.execPath();
-  const source = ["run", "-A", "--quiet", "--config", join(folder, "deno.json"), join(folder, "cli.ts")];
-  return spawnCommand(deno, [...source, ...args], { ...rest, as });
+  return spawnCommand(deno, [...sourceArgs(folder), ...args], { ...rest, as });
 }
 
 /** Runs any program to its end, with the same short environment. */
@@ -180,7 +180,7 @@ export async function otherUser(name?: string): Promise<OtherUser> {
   const env = { HOME: home, DENO_DIR: cache, TMPDIR: home };
   const dispose = () => removeFolder(home);
 
-  const given = Deno.env.get("AMBER_TEST_BINARY");
+  const given = drivenBinary();
   const binary = given ? join(home, "amber") : undefined;
   if (given && binary) await Deno.copyFile(given, binary);
   else {

@@ -1,5 +1,6 @@
 /** How long a program takes and how much memory it has at its peak. */
-import { command, type CommandOptions, type CommandResult, projectFolder } from "./command.ts";
+import { command, type CommandOptions, type CommandResult } from "./command.ts";
+import { amberProgram } from "./driven.ts";
 
 export interface Measured {
   result: CommandResult;
@@ -18,12 +19,9 @@ print(f"measured {time.monotonic() - started:.2f} {peak:.1f}", file=sys.stderr)
 sys.exit(code)
 `;
 
-/** Runs amber's source to its end. It needs python3. */
+/** Runs amber to its end. It needs python3. */
 export async function measureAmber(args: string[], options: CommandOptions): Promise<Measured> {
-  const source = ["run", "-A", "--quiet", "--config", `${projectFolder}/deno.json`, `${projectFolder}/cli.ts`];
-  const binary = Deno.env.get("AMBER_TEST_BINARY");
-  const program = binary ? [binary] : [Deno.execPath(), ...source];
-  const result = await command("python3", ["-c", wrapper, ...program, ...args], options);
+  const result = await command("python3", ["-c", wrapper, ...amberProgram(), ...args], options);
   const told = /^measured ([\d.]+) ([\d.]+)$/m.exec(result.stderr);
   if (!told) throw new Error(`It was not measured:\n${result.stderr}`);
   return { result, seconds: Number(told[1]), peakMB: Number(told[2]) };

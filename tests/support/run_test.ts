@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { closingLine, findTests, readOptions, readSummary } from "../run.ts";
+import { closingLine, driveLine, findTests, readOptions, readSummary } from "../run.ts";
 import { command, projectFolder } from "./command.ts";
 import { tempFolder } from "./temp_folder.ts";
 
@@ -17,6 +17,11 @@ Deno.test("the summary of `deno test` is read, whatever the tests printed before
   ];
   for (const [output, line] of cases) assert.equal(closingLine(readSummary(output)!), line);
   assert.equal(readSummary("error: Type checking failed."), undefined);
+});
+
+Deno.test("which amber the end-to-end tests drive is said, and why it is the source", () => {
+  assert.equal(driveLine("dist/amber", undefined), "End-to-end tests drive dist/amber");
+  assert.match(driveLine("dist/amber", "`deno task compile` failed: no runtime"), /drive the source.*: .*no runtime$/);
 });
 
 Deno.test("long tests are left out unless asked for, benchmarks always", async () => {

@@ -46,7 +46,8 @@ export function missingNeed(needs: Need | Need[]): string | undefined {
 /** Whether this is a long run: *_long_test.ts are included, and tests may do more rounds. */
 export const isLong = Deno.env.get("AMBER_TEST_LONG") === "1";
 
-function isStrict(): boolean {
+/** Whether nothing may be left out. */
+export function isStrict(): boolean {
   const value = Deno.env.get("CI") ?? "";
   return value !== "" && value !== "0" && value !== "false";
 }
