@@ -9,14 +9,19 @@ export async function refreshBinary(): Promise<string | undefined> {
   if (Deno.env.get("AMBER_TEST_BINARY")) return undefined;
   const sources = ["deno.json", "compile.ts", "cli.ts", "mod.ts", "lib"].map((name) => join(projectFolder, name));
   if (changedMs(binary) > Math.max(...sources.map(changedMs))) return undefined;
+  // The old one is in its place until the new one takes it: another run of the tests may be driving it.
+  const made = `${binary}-${Deno.pid}`;
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "compile"],
+    args: ["task", "--quiet", "compile", "--output", made],
     cwd: projectFolder,
     env: { NO_COLOR: "1" },
     stdin: "null",
     signal: AbortSignal.timeout(180_000),
   }).output();
-  if (success) return undefined;
+  if (success) {
+    Deno.renameSync(made, binary);
+    return undefined;
+  }
   const lines = new TextDecoder().decode(stderr).split("\n");
   return `\`deno task compile\` failed: ${lines.find((line) => line.startsWith("error")) ?? lines[0]}`;
 }
