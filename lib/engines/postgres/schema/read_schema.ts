@@ -1,0 +1,119 @@
+import { readRemarks, type Remarks } from "./comments.ts";
+import { type Constraints, readConstraints } from "./constraints.ts";
+import { readDependencies, throughAnnounced } from "./dependencies.ts";
+import type { Found } from "./found.ts";
+import { readFunctions } from "./functions.ts";
+import { readIndexes } from "./indexes.ts";
+import { order } from "./order.ts";
+import type { Query, Reading } from "./reading.ts";
+import { readRelations, type Relation } from "./relations.ts";
+import { rightsSql } from "./rights_sql.ts";
+import type { DatabaseSchema, SchemaObject } from "./schema_object.ts";
+import { type Extensions, readExtensions, readSchemas } from "./schemas.ts";
+import { readSequences, type Sequences } from "./sequences.ts";
+import { tableDetails } from "./table_details.ts";
+import { attachFound, tableFound } from "./tables.ts";
+import { readTypes } from "./types.ts";
+import { materializedViewFound, viewFound } from "./views.ts";
+
+export type { Query } from "./reading.ts";
+export { readSettings } from "./reading.ts";
+export * from "./schema_object.ts";
+
+/**
+ * Reads all that users made in a database, but for the rows, in the transaction that `query` runs in. That has to be one
+ * of REPEATABLE READ, in which readSettings were sent; the tables should be locked, because the server prints
+ * definitions as they are, and not as they were when the transaction began. Reads only, and any role may.
+ */
+export async function readSchema(query: Query): Promise<DatabaseSchema> {
+  const [settings] = await query(`select current_setting('server_version') as version,
+    current_setting('server_version_num')::int as number, current_setting('search_path') as path`);
+  if (settings?.path !== "" && settings?.path !== '""') throw new Error("the search_path is not empty: readSettings");
+  const number = Number(settings.number);
+  const reading: Reading = { query, major: Math.floor(number / 10000) };
+
+  const relations = await readRelations(reading);
+  const [constraints, sequences, extensions] = await Promise.all([
+    readConstraints(reading),
+    readSequences(reading, relations),
+    readExtensions(reading),
+  ]);
+  const [schemas, types, functions, indexes, edges, remarks] = await Promise.all([
+    readSchemas(reading),
+    readTypes(reading, relations, constraints.domains),
+    readFunctions(reading),
+    readIndexes(reading),
+    readDependencies(reading),
+    readRemarks(reading),
+  ]);
+  const founds = [
+    ...schemas,
+    ...extensions.found,
+    ...types,
+    ...functions,
+    ...relationFounds(relations, constraints, sequences),
+    ...sequences.found,
+    ...constraints.found,
+    ...indexes.found,
+  ].filter(isOfUsers(relations));
+  const { placed, separate } = order(founds, throughAnnounced(edges, founds));
+  return {
+    serverVersion: String(settings.version),
+    serverNumber: number,
+    extensions: extensions.extensions,
+    objects: placed.flatMap(({ found, part, section }) =>
+      objectOf(found, { remarks, section, sql: part ? part.later : found.make(separate), separate, part })
+    ),
+    tables: tableDetails({ relations, constraints, sequences, extensions }),
+    sequences: sequences.sequences,
+    notes: indexes.notes.sort(),
+  };
+}
+
+function relationFounds(relations: Map<number, Relation>, constraints: Constraints, sequences: Sequences): Found[] {
+  return [...relations.values()].filter(({ extension }) => extension === undefined).flatMap((relation) => {
+    if (relation.kind === "v") return [viewFound(relation)];
+    if (relation.kind === "m") return materializedViewFound(relation);
+    if (relation.kind === "S" || relation.kind === "c") return [];
+    const table = tableFound(relation, {
+      relations,
+      checks: constraints.checks.get(relation.oid) ?? [],
+      notNulls: constraints.notNulls.get(relation.oid) ?? new Map(),
+      identities: sequences.identities.get(relation.oid) ?? new Map(),
+    });
+    return relation.isPartition ? [table, attachFound(relation, relations)] : [table];
+  });
+}
+
+/** What stands on a table of an extension comes with the extension. */
+function isOfUsers(relations: Map<number, Relation>): (found: Found) => boolean {
+  const foreign = new Set([...relations.values()].filter((one) => one.extension !== undefined).map(({ name }) => name));
+  return ({ table }) => table === undefined || !foreign.has(table);
+}
+
+interface Making {
+  remarks: Remarks;
+  section: SchemaObject["section"];
+  sql: string;
+  separate: ReadonlySet<string>;
+  part?: NonNullable<Found["parts"]>[number];
+}
+
+function objectOf(found: Found, { remarks, section, sql, separate, part }: Making): SchemaObject[] {
+  const statements = [sql, ...remarks.of(found, separate, part)].filter(Boolean).join("\n");
+  const grants = part || !found.rights ? [] : rightsSql(found.rights);
+  const object: SchemaObject = {
+    kind: part?.kind ?? found.kind,
+    name: part?.name ?? found.name,
+    sql: statements,
+    section,
+    ...(found.owner && !part ? { owner: found.owner } : {}),
+    ...(grants.length > 0 ? { grants: grants.join("\n") } : {}),
+    ...(found.table === undefined ? {} : { table: found.table }),
+  };
+  // `public` as it is everywhere, an identity's sequence: nothing to say.
+  return object.sql === "" && object.owner === undefined && object.grants === undefined ? [] : [object];
+}
+
+/** For callers that only want to know of extensions. */
+export type { Extensions };
