@@ -56,6 +56,8 @@ export interface Found {
   table?: string;
   owner?: string;
   rights?: Rights;
+  /** Instead of `rights`: the statements. */
+  rightsStatements?: string[];
 }
 
 /** A text of a row; never undefined. */

@@ -54,9 +54,10 @@ const kinds = [
   "row-level security",
   "policy",
   "publication",
+  "publication table",
+  "publication schema",
   "foreign key",
   "default privileges",
-  "grants",
   "event trigger",
   "refresh",
 ] as const;

@@ -1,10 +1,17 @@
+import { readCollations } from "./collations.ts";
 import { readRemarks, type Remarks } from "./comments.ts";
 import { type Constraints, readConstraints } from "./constraints.ts";
+import { readDefaultPrivileges } from "./default_privileges.ts";
 import { readDependencies, throughAnnounced } from "./dependencies.ts";
+import { readForeignData } from "./foreign_data.ts";
 import type { Found } from "./found.ts";
 import { readFunctions } from "./functions.ts";
 import { readIndexes } from "./indexes.ts";
+import { readLanguages } from "./languages.ts";
+import { readOperators } from "./operators.ts";
 import { order } from "./order.ts";
+import { readPolicies } from "./policies.ts";
+import { readPublications, readStatistics } from "./publications.ts";
 import type { Query, Reading } from "./reading.ts";
 import { readRelations, type Relation } from "./relations.ts";
 import { rightsSql } from "./rights_sql.ts";
@@ -13,6 +20,8 @@ import { type Extensions, readExtensions, readSchemas } from "./schemas.ts";
 import { readSequences, type Sequences } from "./sequences.ts";
 import { tableDetails } from "./table_details.ts";
 import { attachFound, tableFound } from "./tables.ts";
+import { readTextSearch } from "./text_search.ts";
+import { readTriggers } from "./triggers.ts";
 import { readTypes } from "./types.ts";
 import { materializedViewFound, viewFound } from "./views.ts";
 
@@ -26,6 +35,20 @@ export * from "./schema_object.ts";
  * definitions as they are, and not as they were when the transaction began. Reads only, and any role may.
  */
 export async function readSchema(query: Query): Promise<DatabaseSchema> {
+  return await read(withFirstFailure(query));
+}
+
+/** Queries are on their way together; after the first that fails the server refuses the others, which says nothing. */
+function withFirstFailure(query: Query): Query {
+  let first: unknown;
+  return (sql) =>
+    query(sql).catch((error) => {
+      first ??= error;
+      throw first;
+    });
+}
+
+async function read(query: Query): Promise<DatabaseSchema> {
   const [settings] = await query(`select current_setting('server_version') as version,
     current_setting('server_version_num')::int as number, current_setting('search_path') as path`);
   if (settings?.path !== "" && settings?.path !== '""') throw new Error("the search_path is not empty: readSettings");
@@ -38,19 +61,30 @@ export async function readSchema(query: Query): Promise<DatabaseSchema> {
     readSequences(reading, relations),
     readExtensions(reading),
   ]);
-  const [schemas, types, functions, indexes, edges, remarks] = await Promise.all([
-    readSchemas(reading),
-    readTypes(reading, relations, constraints.domains),
-    readFunctions(reading),
+  const [indexes, foreignData, edges, remarks] = await Promise.all([
     readIndexes(reading),
+    readForeignData(reading),
     readDependencies(reading),
     readRemarks(reading),
   ]);
+  const others = await Promise.all([
+    readSchemas(reading),
+    readTypes(reading, relations, constraints.domains),
+    readFunctions(reading),
+    readCollations(reading),
+    readLanguages(reading),
+    readOperators(reading),
+    readTextSearch(reading),
+    readStatistics(reading),
+    readTriggers(reading),
+    readPolicies(reading, relations),
+    readPublications(reading),
+    readDefaultPrivileges(reading),
+  ]);
   const founds = [
-    ...schemas,
+    ...others.flat(),
     ...extensions.found,
-    ...types,
-    ...functions,
+    ...foreignData.found,
     ...relationFounds(relations, constraints, sequences),
     ...sequences.found,
     ...constraints.found,
@@ -66,7 +100,7 @@ export async function readSchema(query: Query): Promise<DatabaseSchema> {
     ),
     tables: tableDetails({ relations, constraints, sequences, extensions }),
     sequences: sequences.sequences,
-    notes: indexes.notes.sort(),
+    notes: [...indexes.notes, ...foreignData.notes].sort(),
   };
 }
 
@@ -101,7 +135,7 @@ interface Making {
 
 function objectOf(found: Found, { remarks, section, sql, separate, part }: Making): SchemaObject[] {
   const statements = [sql, ...remarks.of(found, separate, part)].filter(Boolean).join("\n");
-  const grants = part || !found.rights ? [] : rightsSql(found.rights);
+  const grants = part ? [] : found.rightsStatements ?? (found.rights ? rightsSql(found.rights) : []);
   const object: SchemaObject = {
     kind: part?.kind ?? found.kind,
     name: part?.name ?? found.name,

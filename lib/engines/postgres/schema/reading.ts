@@ -28,8 +28,8 @@ const firstUserOid = 16384;
 
 /** SQL: made by a user, and no part of an extension. `oid` is that of a row of `catalog`. */
 export function isOwn(catalog: string, oid: string): string {
-  return `${oid} >= ${firstUserOid} and not exists (select from pg_depend e
-    where e.classid = '${catalog}'::regclass and e.objid = ${oid} and e.deptype = 'e')`;
+  return `${oid} >= ${firstUserOid} and not exists (select from pg_depend bond
+    where bond.classid = '${catalog}'::regclass and bond.objid = ${oid} and bond.deptype = 'e')`;
 }
 
 /** SQL: a schema of users. */

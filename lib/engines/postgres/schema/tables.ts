@@ -127,6 +127,10 @@ function columnRest(relation: Relation, column: Column, context: TableContext, s
         : ` GENERATED ALWAYS AS (${defaultSql})${generated === "s" ? " STORED" : ""}`,
     );
   }
+  // Else it would get its parent's.
+  if (defaultSql === undefined && !relation.isPartition && inheritedDefault(relation, column, context) !== undefined) {
+    words.push(" DEFAULT NULL");
+  }
   const identity = context.identities.get(column.number);
   if (identity) words.push(` ${identity}`);
   words.push(notNullWords(relation, column, context));
