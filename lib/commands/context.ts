@@ -2,6 +2,7 @@ import type { CommandContext } from "@stricli/core";
 import { type Config, type Flags, readConfig } from "../config.ts";
 import { AmberError } from "../errors.ts";
 import type { Outcome } from "../output/events.ts";
+import type { MetricsFlag, PlanFlags } from "./flags.ts";
 import { Reporter, type Streams } from "../output/reporter.ts";
 import { redactor } from "../secrets.ts";
 
@@ -50,10 +51,13 @@ export interface Setting {
   reporter: Reporter;
 }
 
-/** Reads the configuration, does the command's work, reports how it ended; the exit status goes into the context. */
+/**
+ * Reads the configuration, does the command's work, reports how it ended; the exit status goes into the context. With
+ * `--metrics` it is written there too, unless the flags say that nothing is to be done.
+ */
 export async function act(
   context: AmberContext,
-  flags: CommonFlags,
+  flags: CommonFlags & MetricsFlag & PlanFlags & { check?: boolean },
   work: (setting: Setting) => Promise<Outcome>,
 ): Promise<void> {
   const { world } = context;
@@ -62,10 +66,22 @@ export async function act(
     colour: world.isColoured,
     redact: redactor([...world.secrets]),
   });
-  try {
+  const whole = async () => {
     const config = await configOf(flags, world);
     reporter = reporter.hiding(redactor([...config.secrets, ...world.secrets]));
-    const outcome = await work({ config, world, reporter });
+    return await work({ config, world, reporter });
+  };
+  const { metrics, plan, dryRun, check } = flags;
+  try {
+    const outcome = metrics === undefined || plan || dryRun || check
+      ? await whole()
+      : await (await import("./metrics_file.ts")).measured({
+        file: metrics,
+        command: world.args[0]!,
+        now: world.now,
+        stop: world.stop,
+        note: (message) => reporter.event({ type: "note", message }),
+      }, whole);
     reporter.outcome(outcome);
     context.exit = outcome.exit ?? 0;
   } catch (error) {

@@ -60,6 +60,21 @@ export interface PlanFlags {
 
 export const yesFlag = { yes: { kind: "boolean", optional: true, withNegated: false, brief: "do not ask" } } as const;
 
+/** Of the commands that do work. */
+export const metricsFlag = {
+  metrics: {
+    kind: "parsed",
+    parse: String,
+    optional: true,
+    brief: "write into this file how it went, for Prometheus",
+    placeholder: "FILE",
+  },
+} as const;
+
+export interface MetricsFlag {
+  metrics?: string;
+}
+
 /** A whole number from 1. */
 export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new SyntaxError(`"${text}" is not a whole number from 1`);

@@ -4,11 +4,11 @@ import { planLines } from "../output/human.ts";
 import { migrate, type MigrateOptions, type MigrateResult } from "../stories/migrate.ts";
 import { version } from "../version.ts";
 import { act, type AmberContext, type CommonFlags, confirm, runOptions, type Setting } from "./context.ts";
-import type { PlanFlags } from "./flags.ts";
+import type { MetricsFlag, PlanFlags } from "./flags.ts";
 import { migrateInWorker } from "./migrate_in_worker.ts";
 import { beginWriting, reportUnfinished, safetyOf, sayNoSnapshots, sayRisky } from "./migrate_safety.ts";
 
-export interface MigrateFlags extends CommonFlags, PlanFlags {
+export interface MigrateFlags extends CommonFlags, PlanFlags, MetricsFlag {
   check?: boolean;
   back?: number;
   oneTransaction?: boolean;

@@ -4,6 +4,7 @@ import {
   commonAliases,
   commonFlags,
   described,
+  metricsFlag,
   name,
   on,
   parseCount,
@@ -31,6 +32,7 @@ export const migrate = buildCommand<MigrateFlags, [string?], AmberContext>({
       fakeInitial: on("record first migrations whose tables exist already"),
       accept: text("the present file of this applied, changed migration is right", "NAME"),
       ...yesFlag,
+      ...metricsFlag,
       ...commonFlags,
     },
     positional: { kind: "tuple", parameters: [name("0003, a name's beginning, or zero", "TARGET")] },
@@ -147,6 +149,7 @@ export const run = buildCommand<RunFlags, string[], AmberContext>({
       restore: on("before all: restore latest --if-empty"),
       snapshotEvery: text("take snapshots while CMD runs: 30m, 1h", "TIME"),
       ...planFlags,
+      ...metricsFlag,
       ...commonFlags,
     },
     positional: {

@@ -6,10 +6,10 @@ import { knownError, Reporter } from "../output/reporter.ts";
 import { redactor } from "../secrets.ts";
 import { run as runServer, type RunOptions } from "../stories/run.ts";
 import { act, type AmberContext, type CommonFlags, type Setting } from "./context.ts";
-import type { PlanFlags } from "./flags.ts";
+import type { MetricsFlag, PlanFlags } from "./flags.ts";
 import { migrateLatest } from "./migrate.ts";
 
-export interface RunFlags extends CommonFlags, PlanFlags {
+export interface RunFlags extends CommonFlags, PlanFlags, MetricsFlag {
   /** First `restore latest --if-empty`. */
   restore?: boolean;
   /** A duration. */
@@ -26,17 +26,22 @@ export async function run(this: AmberContext, flags: RunFlags, ...typed: string[
   // stdout belongs to CMD: what reads it must find nothing of amber's there.
   const world = { ...this.world, stdout: this.world.stderr };
   const context = { ...this, world };
-  await act(context, flags, async (setting) => {
+  // What is measured are the parts: how long a server runs is its own business.
+  const { metrics, ...others } = flags;
+  await act(context, others, async (setting) => {
     const command = readCommand(world.args, typed);
     const everyMs = flags.snapshotEvery === undefined ? undefined : readInterval(flags.snapshotEvery);
-    const snapshots = everyMs === undefined ? undefined : await snapshotsOf(setting, flags, everyMs);
     const plan = Boolean(flags.plan || flags.dryRun);
+    const part: Part = plan || metrics === undefined
+      ? (_command, _setting, work) => work()
+      : await partMeasurer(metrics);
+    const snapshots = everyMs === undefined ? undefined : await snapshotsOf(setting, flags, { everyMs, part });
     try {
       if (flags.restore) {
         const { restoreIfEmpty } = await import("./restore.ts");
-        setting.reporter.part("restore ended", await restoreIfEmpty(setting, plan));
+        setting.reporter.part("restore ended", await part("restore", setting, () => restoreIfEmpty(setting, plan)));
       }
-      setting.reporter.part("migrate ended", await migrateLatest(setting, plan));
+      setting.reporter.part("migrate ended", await part("migrate", setting, () => migrateLatest(setting, plan)));
     } catch (error) {
       if (world.stop.aborted) throw world.stop.reason;
       throw notStarted(error);
@@ -47,6 +52,15 @@ export async function run(this: AmberContext, flags: RunFlags, ...typed: string[
     return { result: { command, ...result }, lines: [], exit: result.exit };
   });
   this.exit = context.exit;
+}
+
+/** Does a part's work; with `--metrics` it is told there under the command that does the same. */
+type Part = (command: string, setting: Setting, work: () => Promise<Outcome>) => Promise<Outcome>;
+
+async function partMeasurer(file: string): Promise<Part> {
+  const { measured } = await import("./metrics_file.ts");
+  return (command, { world: { now, stop }, reporter }, work) =>
+    measured({ file, command, now, stop, note: (message) => reporter.event({ type: "note", message }) }, work);
 }
 
 /** @throws {AmberError} USAGE: what stands before `--` would be read as amber's own. */
@@ -75,7 +89,7 @@ function readInterval(text: string): number {
 async function snapshotsOf(
   setting: Setting,
   flags: RunFlags,
-  everyMs: number,
+  { everyMs, part }: { everyMs: number; part: Part },
 ): Promise<NonNullable<RunOptions["snapshots"]>> {
   const takeSnapshot = (await import("./snapshot.ts")).snapshotTaker(setting.config);
   const { config, world } = setting;
@@ -90,7 +104,8 @@ async function snapshotsOf(
     everyMs,
     take: async (stop) => {
       try {
-        reporter.part("snapshot ended", await takeSnapshot({ config, reporter, world: { ...world, stop } }));
+        const own = { config, reporter, world: { ...world, stop } };
+        reporter.part("snapshot ended", await part("snapshot", own, () => takeSnapshot(own)));
       } catch (error) {
         const known = knownError(stop.aborted ? stop.reason : error);
         const { code, message, where, detail, hint } = known;

@@ -1,9 +1,9 @@
 import type { CommonFlags } from "./context.ts";
-import type { PlanFlags } from "./flags.ts";
+import type { MetricsFlag, PlanFlags } from "./flags.ts";
 
 /** Flags of the commands that are about snapshots. */
 
-export interface SnapshotFlags extends CommonFlags, PlanFlags {
+export interface SnapshotFlags extends CommonFlags, PlanFlags, MetricsFlag {
   tag?: string[];
   /** Beside AMBER_EXCLUDE: readConfig() puts them together. */
   exclude?: string[];
@@ -11,14 +11,14 @@ export interface SnapshotFlags extends CommonFlags, PlanFlags {
   reread?: boolean;
 }
 
-export interface VerifyFlags extends CommonFlags {
+export interface VerifyFlags extends CommonFlags, MetricsFlag {
   /** `1/7`: the first of seven parts. */
   share?: string;
 }
 
-export type DrillFlags = CommonFlags;
+export type DrillFlags = CommonFlags & MetricsFlag;
 
-export interface RestoreFlags extends CommonFlags, PlanFlags {
+export interface RestoreFlags extends CommonFlags, PlanFlags, MetricsFlag {
   /** A time: parseTime() reads it. */
   at?: string;
   path?: string[];
@@ -37,7 +37,7 @@ export interface RestoreFlags extends CommonFlags, PlanFlags {
   discard?: boolean;
 }
 
-export interface PruneFlags extends CommonFlags, PlanFlags {
+export interface PruneFlags extends CommonFlags, PlanFlags, MetricsFlag {
   /** Instead of AMBER_KEEP: in the configuration. */
   keep?: string;
   keepTag?: string[];
@@ -51,7 +51,7 @@ export interface ExportFlags extends CommonFlags {
   output?: string;
 }
 
-export interface WipeFlags extends CommonFlags, PlanFlags {
+export interface WipeFlags extends CommonFlags, PlanFlags, MetricsFlag {
   files?: boolean;
   database?: boolean;
   noSafety?: boolean;

@@ -1,6 +1,17 @@
 import { buildCommand } from "@stricli/core";
 import type { AmberContext, CommonFlags } from "./context.ts";
-import { commonAliases, commonFlags, described, name, on, planFlags, repeated, text, yesFlag } from "./flags.ts";
+import {
+  commonAliases,
+  commonFlags,
+  described,
+  metricsFlag,
+  name,
+  on,
+  planFlags,
+  repeated,
+  text,
+  yesFlag,
+} from "./flags.ts";
 import type {
   DrillFlags,
   ExportFlags,
@@ -29,6 +40,7 @@ export const snapshot = buildCommand<SnapshotFlags, [], AmberContext>({
       exclude: repeated("leave out what matches, beside AMBER_EXCLUDE: *.tmp, /cache/", "PATTERN"),
       reread: on("read all files, also those that look unchanged"),
       ...planFlags,
+      ...metricsFlag,
       ...commonFlags,
     },
     aliases: commonAliases,
@@ -100,7 +112,7 @@ export const cat = buildCommand<CommonFlags, [string, string], AmberContext>({
 export const verify = buildCommand<VerifyFlags, [], AmberContext>({
   loader: async () => (await import("./verify.ts")).run,
   parameters: {
-    flags: { share: text("only a part: 1/7, 2/7 … a part each day", "N/M"), ...commonFlags },
+    flags: { share: text("only a part: 1/7, 2/7 … a part each day", "N/M"), ...metricsFlag, ...commonFlags },
     aliases: commonAliases,
   },
   docs: described(
@@ -112,7 +124,7 @@ export const verify = buildCommand<VerifyFlags, [], AmberContext>({
 
 export const drill = buildCommand<DrillFlags, [], AmberContext>({
   loader: async () => (await import("./drill.ts")).run,
-  parameters: { flags: { ...commonFlags }, aliases: commonAliases },
+  parameters: { flags: { ...metricsFlag, ...commonFlags }, aliases: commonAliases },
   docs: described(
     "Restore the newest snapshot to scratch, check and count",
     "Touches no data. The result is kept and shown by amber snapshots. Exit 7: something is wrong.",
@@ -135,6 +147,7 @@ export const restore = buildCommand<RestoreFlags, [string?], AmberContext>({
       discard: on("drop an interrupted restore instead of finishing it"),
       ...planFlags,
       ...confirmFlags,
+      ...metricsFlag,
       ...commonFlags,
     },
     positional: { kind: "tuple", parameters: [name(whichSnapshot, "SNAPSHOT")] },
@@ -157,6 +170,7 @@ export const prune = buildCommand<PruneFlags, [], AmberContext>({
       undo: text("bring back one that was taken out in the last 20 hours", "ID"),
       ...planFlags,
       ...yesFlag,
+      ...metricsFlag,
       ...commonFlags,
     },
     aliases: commonAliases,
@@ -190,6 +204,7 @@ export const wipe = buildCommand<WipeFlags, [], AmberContext>({
       database: on("only the configured database"),
       ...planFlags,
       ...confirmFlags,
+      ...metricsFlag,
       ...commonFlags,
     },
     aliases: commonAliases,
