@@ -240,6 +240,7 @@ const reserved: { what: string; word: RegExp; allowed: string[] }[] = [
       "lib/stories/export_file.ts",
       "lib/stories/init.ts",
       "lib/stories/makemigrations.ts",
+      "lib/stories/metrics_file.ts",
       "lib/stories/snapshot_run.ts", // the scratch folder
       "lib/capture/",
       "lib/engines/sqlite/",

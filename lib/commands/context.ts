@@ -75,7 +75,7 @@ export async function act(
   try {
     const outcome = metrics === undefined || plan || dryRun || check
       ? await whole()
-      : await (await import("./metrics_file.ts")).measured({
+      : await (await import("./measured.ts")).measured({
         file: metrics,
         command: world.args[0]!,
         now: world.now,

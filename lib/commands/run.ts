@@ -58,9 +58,16 @@ export async function run(this: AmberContext, flags: RunFlags, ...typed: string[
 type Part = (command: string, setting: Setting, work: () => Promise<Outcome>) => Promise<Outcome>;
 
 async function partMeasurer(file: string): Promise<Part> {
-  const { measured } = await import("./metrics_file.ts");
+  const { measured } = await import("./measured.ts");
   return (command, { world: { now, stop }, reporter }, work) =>
-    measured({ file, command, now, stop, note: (message) => reporter.event({ type: "note", message }) }, work);
+    measured({
+      file,
+      command,
+      now,
+      stop,
+      forgetsStopped: command === "snapshot", // it is stopped when the server ends, which is nobody's failure
+      note: (message) => reporter.event({ type: "note", message }),
+    }, work);
 }
 
 /** @throws {AmberError} USAGE: what stands before `--` would be read as amber's own. */
