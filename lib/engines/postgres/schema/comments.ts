@@ -49,6 +49,7 @@ export async function readRemarks({ query }: Reading): Promise<Remarks> {
           id.startsWith("pg_class:") ? remarksOn(id, found.indexOn ?? on, found.columns) : []
         ),
         ...inline.flatMap((one) => remarksOn(one.id, one.on!)),
+        ...(found.within ?? []).flatMap((one) => remarksOn(one.id, one.on)),
       ];
     },
   };

@@ -27,6 +27,7 @@ export interface NotNull {
 export interface Constraints {
   checks: Map<number, CheckConstraint[]>; // by the table's oid
   notNulls: Map<number, Map<number, NotNull>>; // by the table's oid, the column's number
+  areNotNullsObjects: boolean;
   domains: Map<number, Part[]>; // by the type's oid
   foreignKeys: Map<number, ForeignKey[]>; // by the table's oid
   found: Found[];
@@ -57,6 +58,7 @@ export async function readConstraints({ query, major }: Reading): Promise<Constr
   const read: Constraints = {
     checks: new Map(),
     notNulls: new Map(),
+    areNotNullsObjects: major >= 18,
     domains: new Map(),
     foreignKeys: new Map(),
     found: [],

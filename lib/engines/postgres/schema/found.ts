@@ -49,6 +49,8 @@ export interface Found {
   notAfter?: Id[];
   /** What COMMENT ON calls it. Default: the kind in capitals and the name. */
   on?: string;
+  /** What else is made with it, always, and can have a comment: what COMMENT ON calls it. */
+  within?: { id: Id; on: string }[];
   /** What COMMENT ON calls the index of a constraint. */
   indexOn?: string;
   /** What COMMENT ON COLUMN calls its columns, by their numbers. */

@@ -112,7 +112,8 @@ function relationFounds(relations: Map<number, Relation>, constraints: Constrain
     const table = tableFound(relation, {
       relations,
       checks: constraints.checks.get(relation.oid) ?? [],
-      notNulls: constraints.notNulls.get(relation.oid) ?? new Map(),
+      notNulls: constraints.notNulls,
+      areNotNullsObjects: constraints.areNotNullsObjects,
       identities: sequences.identities.get(relation.oid) ?? new Map(),
     });
     return relation.isPartition ? [table, attachFound(relation, relations)] : [table];

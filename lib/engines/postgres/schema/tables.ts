@@ -9,8 +9,9 @@ export interface TableContext {
   relations: Map<number, Relation>;
   /** Of this table: all that are in force for its rows. */
   checks: CheckConstraint[];
-  /** By the column's number; from version 18 on they are objects. */
-  notNulls: Map<number, NotNull>;
+  /** By the table's oid and the column's number; from version 18 on they are objects. */
+  notNulls: Map<number, Map<number, NotNull>>;
+  areNotNullsObjects: boolean;
   /** `GENERATED … AS IDENTITY (…)` by the column's number, where the sequence is its own. */
   identities: Map<number, string>;
 }
@@ -30,6 +31,10 @@ export function tableFound(relation: Relation, context: TableContext): Found {
     owner: ownerSql(`${word} ${name}`, row.owner),
     rights: relationRights(relation, "TABLE"),
     columns: new Map(relation.columns.map((column) => [column.number, `${name}.${column.quoted}`])),
+    within: relation.columns.map((column) => writtenNotNull(relation, column, context)).filter((one) =>
+      one !== undefined
+    )
+      .map((one) => ({ id: one.id, on: `CONSTRAINT ${one.quoted} ON ${name}` })),
     parts: [...defaultParts(relation), ...checkParts(relation, context.checks)],
     // Partitions are made as tables of their own and attached: that keeps their order of columns.
     notAfter: relation.isPartition ? relation.parents.map((parent) => idOf("pg_class", parent)) : [],
@@ -87,8 +92,8 @@ function createTable(relation: Relation, context: TableContext, separate: Readon
     } else elements.push(`${column.quoted} ${column.type}${rest}`);
   }
   for (const column of relation.columns) {
-    const notNull = context.notNulls.get(column.number);
-    if (!isWritten(relation, column) && notNull?.isLocal && notNull.isValid) {
+    const notNull = writtenNotNull(relation, column, context);
+    if (!isWritten(relation, column) && notNull) {
       elements.push(`CONSTRAINT ${notNull.quoted} NOT NULL ${column.quoted}${notNull.noInherit}`);
     }
   }
@@ -138,15 +143,26 @@ function columnRest(relation: Relation, column: Column, context: TableContext, s
 }
 
 function notNullWords(relation: Relation, column: Column, context: TableContext): string {
-  const object = context.notNulls.get(column.number);
-  if (object) {
-    if (!object.isValid || !(object.isLocal || relation.isPartition)) return "";
+  if (context.notNulls.get(relation.oid)?.has(column.number)) {
+    const object = writtenNotNull(relation, column, context);
+    if (!object) return "";
     const isUsual = object.name === `${relation.row.raw}_${column.name}_not_null`;
     return `${isUsual ? "" : ` CONSTRAINT ${object.quoted}`} NOT NULL${object.noInherit}`;
   }
-  if (!column.row.not_null || context.notNulls.size > 0) return "";
+  if (!column.row.not_null || context.areNotNullsObjects) return "";
   if (!relation.isPartition && column.isInherited && isNotNullInherited(relation, column, context)) return "";
   return " NOT NULL";
+}
+
+/** The NOT NULL that stands in CREATE TABLE: what is not valid is added later, what is inherited comes by itself. */
+function writtenNotNull(relation: Relation, column: Column, context: TableContext): NotNull | undefined {
+  const own = context.notNulls.get(relation.oid)?.get(column.number);
+  if (!own?.isValid || own.isLocal || relation.isPartition) return own?.isValid ? own : undefined;
+  const isBrought = relation.parents.some((parent) => {
+    const same = context.relations.get(parent)?.columns.find(({ name }) => name === column.name);
+    return same !== undefined && context.notNulls.get(parent)?.get(same.number)?.isValid === true;
+  });
+  return isBrought ? undefined : own;
 }
 
 function isNotNullInherited(relation: Relation, column: Column, context: TableContext): boolean {
@@ -173,8 +189,9 @@ function* alterTable(relation: Relation, context: TableContext, separate: Readon
       } else if (column.defaultSql === undefined && inheritedDefault(relation, column, context) !== undefined) {
         yield `${change} DROP DEFAULT;`;
       }
-      const isObject = context.notNulls.has(column.number);
-      if (row.not_null && !isObject && !isNotNullInherited(relation, column, context)) yield `${change} SET NOT NULL;`;
+      if (row.not_null && !context.areNotNullsObjects && !isNotNullInherited(relation, column, context)) {
+        yield `${change} SET NOT NULL;`;
+      }
     }
     if (row.storage !== null) yield `${change} SET STORAGE ${storages[String(row.storage)]};`;
     const compression = compressions[String(row.compression)];
