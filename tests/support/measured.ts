@@ -20,8 +20,13 @@ sys.exit(code)
 `;
 
 /** Runs amber to its end. It needs python3. */
-export async function measureAmber(args: string[], options: CommandOptions): Promise<Measured> {
-  const result = await command("python3", ["-c", wrapper, ...amberProgram(), ...args], options);
+export function measureAmber(args: string[], options: CommandOptions): Promise<Measured> {
+  return measure([...amberProgram(), ...args], options);
+}
+
+/** Runs a program to its end. It needs python3. */
+export async function measure(words: string[], options: CommandOptions): Promise<Measured> {
+  const result = await command("python3", ["-c", wrapper, ...words], options);
   const told = /^measured ([\d.]+) ([\d.]+)$/m.exec(result.stderr);
   if (!told) throw new Error(`It was not measured:\n${result.stderr}`);
   return { result, seconds: Number(told[1]), peakMB: Number(told[2]) };

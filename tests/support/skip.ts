@@ -3,6 +3,7 @@
  * a machine that checks the project must not pass by leaving things out.
  */
 import { missingBinary } from "./compiled.ts";
+import { missingNamespaces } from "./container.ts";
 import { npmHasPrograms } from "./npm_program.ts";
 import { missingPgBouncer } from "./pgbouncer.ts";
 import { missingPostgres } from "./postgres_programs.ts";
@@ -14,6 +15,7 @@ const missing = {
   pgbouncer: () => missingPgBouncer() ?? notStarted() ?? missingPostgres(),
   dbmate: () => npmHasPrograms ? undefined : "npm has no dbmate for this system",
   binary: missingBinary,
+  namespaces: missingNamespaces,
   root: () => isRoot() ? undefined : "it changes users, and only root may",
   openssl: () => missingProgram("openssl"),
   psql: () => missingProgram("psql"),
