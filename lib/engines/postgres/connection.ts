@@ -1,15 +1,21 @@
 import postgres from "postgres";
-import type { Socket } from "node:net";
 import type { PostgresAddress } from "../../database_url.ts";
 import { type Row, StatementFailure, type Value } from "../engine.ts";
+import { requestCancel } from "./cancel.ts";
+import { ConnectionLost, failure } from "./connection_failure.ts";
+import { copyIn, type CopyOptions, copyOut, type CopySession, encoded } from "./copy.ts";
+import { CopySocket } from "./copy_socket.ts";
 import { openSocket, ReachFailure } from "./socket.ts";
 
-/** A connection that ended without being asked to. What was in its transaction is rolled back by the server. */
-export class ConnectionLost extends Error {
-  constructor(cause?: unknown) {
-    super("the connection to the server was lost", { cause });
-    this.name = "ConnectionLost";
-  }
+export { ConnectionLost };
+
+/** How long a server may take to hear that we go. */
+const goodbyeMs = 2_000;
+
+/** What is used of the driver's query, beside its promise. */
+interface DriverQuery {
+  /** Whom to name when it shall be stopped. */
+  state: { pid: number | null; secret: number | null } | null;
 }
 
 export interface Notice {
@@ -37,14 +43,15 @@ export interface Opened {
 export class Connection {
   readonly lost: Promise<never>;
   #sql: postgres.Sql;
+  #socket?: CopySocket;
   #isLost = false;
   #closing = false;
-  #cancelling = false;
+  #copying = false;
   /** Sent and not answered, in order: the server works on the first of them. */
-  #running = new Set<{ cancel(): void }>();
+  #running = new Set<DriverQuery>();
 
   private constructor(
-    address: PostgresAddress,
+    private readonly address: PostgresAddress,
     applicationName: string,
     timeoutMs: number,
     notice: (n: Notice) => void,
@@ -53,17 +60,17 @@ export class Connection {
     lost.promise.catch(() => {}); // everybody who waits races with it
     this.lost = lost.promise;
     let opened = false;
-    const socket = async (): Promise<Socket> => {
-      if (opened && !this.#cancelling) throw new ConnectionLost();
-      const first = !opened;
+    const socket = async (): Promise<CopySocket> => {
+      if (opened) throw new ConnectionLost();
       opened = true;
-      const made = await openSocket(address, timeoutMs);
-      if (first) {
-        made.once("close", () => {
-          this.#isLost = true;
-          lost.reject(new ConnectionLost());
-        });
-      }
+      const made = new CopySocket(await openSocket(address, timeoutMs));
+      made.once("close", () => {
+        this.#isLost = true;
+        lost.reject(new ConnectionLost());
+      });
+      this.#socket = made;
+      // Closed while it was being opened.
+      if (this.#closing) made.destroy();
       return made;
     };
     // Everything is given, because the driver takes what is missing from PG* variables; `pass` as a function for the same reason.
@@ -139,15 +146,19 @@ export class Connection {
 
   /** Sends one statement (or several, without parameters) and gives the rows of the last that has any. */
   async query(text: string, params: readonly Value[] = []): Promise<Row[]> {
+    if (this.#copying) throw new TypeError("a query during a COPY");
+    return lastRows(await this.#send(text, params));
+  }
+
+  async #send(text: string, params: readonly Value[]): Promise<unknown> {
     if (this.#isLost || this.#closing) throw new ConnectionLost();
     const query = this.#sql.unsafe(text, params.map(toDriver) as never[]);
-    const running = query as unknown as { cancel(): void };
+    const running = query as unknown as DriverQuery;
     this.#running.add(running);
-    const answer = Promise.resolve(query as unknown as Promise<postgres.RowList<Row[]>>);
+    const answer = Promise.resolve(query as unknown as Promise<unknown>);
     answer.catch(() => {}); // the race below may end first
     try {
-      const result = await Promise.race([answer, this.lost]);
-      return lastRows(result);
+      return await Promise.race([answer, this.lost]);
     } catch (error) {
       throw failure(error, text);
     } finally {
@@ -155,40 +166,33 @@ export class Connection {
     }
   }
 
-  /** Runs `COPY … FROM stdin` with the given rows. The driver's stream never settles by itself when the server refuses. */
-  async copyIn(text: string, data: string): Promise<void> {
-    if (this.#isLost || this.#closing) throw new ConnectionLost();
-    const query = this.#sql.unsafe(text) as unknown as {
-      writable(): Promise<import("node:stream").Writable>;
-      reject(error: unknown): void;
-    };
-    const ended = Promise.withResolvers<void>();
-    ended.promise.catch(() => {});
-    try {
-      const stream = await Promise.race([query.writable(), this.lost]);
-      query.reject = (error: unknown) => ended.reject(error); // called with the server's refusal after the stream began
-      stream.once("error", (error) => ended.reject(error));
-      stream.once("finish", () => ended.resolve());
-      for (let at = 0; at < data.length; at += 65536) {
-        if (!stream.write(data.slice(at, at + 65536))) {
-          await Promise.race([new Promise((drained) => stream.once("drain", drained)), ended.promise, this.lost]);
-        }
-      }
-      stream.end();
-      await Promise.race([ended.promise, this.lost]);
-    } catch (error) {
-      throw failure(error, text);
-    }
+  /** Runs `COPY … TO STDOUT`: see copyOut(). Nothing else may run on this connection meanwhile. */
+  copyOut(text: string, options: CopyOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    return copyOut(() => this.#beginCopy(), text, options);
   }
 
-  /** Asks the server to stop the running statement. */
-  cancel(): void {
-    this.#cancelling = true;
-    try {
-      for (const first of this.#running) return first.cancel();
-    } catch {
-      // nothing runs any more
-    }
+  /** Runs `COPY … FROM stdin`: see copyIn(). Nothing else may run on this connection meanwhile. */
+  copyIn(text: string, source: AsyncIterable<Uint8Array> | string, options: CopyOptions = {}): Promise<number> {
+    return copyIn(() => this.#beginCopy(), text, typeof source === "string" ? encoded(source) : source, options);
+  }
+
+  #beginCopy(): CopySession {
+    if (this.#isLost || this.#closing || !this.#socket) throw new ConnectionLost();
+    if (this.#copying || this.#running.size > 0) throw new TypeError("a COPY while something else runs");
+    this.#copying = true;
+    return {
+      socket: this.#socket,
+      send: async (text) => Number((await this.#send(text, []) as { count?: number }).count ?? 0),
+      cancel: () => this.cancel(),
+      end: () => this.#copying = false,
+    };
+  }
+
+  /** Asks the server to stop the running statement, and returns when it has been told. Never rejects. */
+  async cancel(): Promise<void> {
+    const [first] = this.#running;
+    const { pid, secret } = first?.state ?? {};
+    if (typeof pid === "number" && typeof secret === "number") await requestCancel(this.address, { pid, secret });
   }
 
   /** Whether a pooler stands before the server: it greets with a process number of its own making. */
@@ -202,10 +206,27 @@ export class Connection {
     return this.#isLost;
   }
 
+  /** When the server was last heard, as performance.now() counts. A reader that is not ready does not listen. */
+  get heardAtMs(): number {
+    return this.#socket === undefined || this.#socket.isPaused ? performance.now() : this.#socket.heardAtMs;
+  }
+
+  /** Ends it without a word, for a server that does not answer: who waits learns that it was lost. */
+  destroy(): void {
+    this.#socket?.destroy(new ConnectionLost());
+  }
+
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    const socket = this.#socket;
+    if (socket?.isPaused) socket.resume(); // what has come and is not wanted stands before the end
     await this.#sql.end({ timeout: 0 }).catch(() => {});
+    // Where nobody answers, the goodbye would keep the process alive.
+    const timer = setTimeout(() => socket?.destroy(), goodbyeMs);
+    Deno.unrefTimer(timer);
+    if (this.#isLost || !socket) clearTimeout(timer);
+    else socket.once("close", () => clearTimeout(timer));
   }
 }
 
@@ -233,38 +254,4 @@ function normalizedPassword(password: string): string {
     .replace(/[\u00a0\u1680\u2000-\u200b\u202f\u205f\u3000]/g, " ")
     .replace(/[\u00ad\u034f\u1806\u180b-\u180d\u200c\u200d\u2060\ufe00-\ufe0f\ufeff]/g, "")
     .normalize("NFKC");
-}
-
-/** How the driver and the socket under it say that the other side is gone. */
-const lostCodes = new Set([
-  "CONNECTION_CLOSED",
-  "CONNECTION_DESTROYED",
-  "CONNECTION_ENDED",
-  "ECONNRESET",
-  "EPIPE",
-  "ERR_STREAM_DESTROYED",
-  "ERR_STREAM_WRITE_AFTER_END",
-  "ETIMEDOUT",
-]);
-
-/** The driver's error as ours. `position` counts characters from 1 over the whole text. */
-function failure(error: unknown, text: string): unknown {
-  const raw = error as Record<string, string | undefined> & Error;
-  if (raw?.name !== "PostgresError") {
-    return lostCodes.has(raw?.code ?? "") ? new ConnectionLost(error) : error;
-  }
-  return new StatementFailure(raw.message, {
-    code: raw.code,
-    offset: raw.position === undefined ? undefined : utf16Offset(text, Number(raw.position) - 1),
-    detail: raw.detail,
-    hint: raw.hint,
-    context: raw.where,
-    cause: error,
-  });
-}
-
-function utf16Offset(text: string, characters: number): number {
-  let offset = 0;
-  for (let i = 0; i < characters && offset < text.length; i++) offset += text.codePointAt(offset)! > 0xffff ? 2 : 1;
-  return offset;
 }
