@@ -18,5 +18,6 @@ COPY --from=build /image /
 WORKDIR /app
 ENV AMBER_PRODUCTION=1
 USER 10001:10001
+# Copy this binary into your server's image to start it: CMD ["amber", "run", "--", "my-server"], with docker run --init.
 ENTRYPOINT ["/usr/local/bin/amber"]
 CMD ["--help"]

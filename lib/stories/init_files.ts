@@ -69,6 +69,6 @@ COPY migrations migrations
 ENV AMBER_PRODUCTION=1
 USER 10001:10001
 
-# exec: the server takes the shell's place, and gets the container's signals itself.
-CMD ["sh", "-c", "amber migrate && exec my-server"]
+# amber migrates, then starts the server and passes on the container's signals; --init above reaps orphans.
+CMD ["amber", "run", "--", "my-server"]
 `;

@@ -8,7 +8,7 @@ import { tempFolder } from "../support/temp_folder.ts";
 
 const read = (path: string) => Deno.readTextFileSync(`${projectFolder}/${path}`);
 const yaml = ["compose.yaml", "examples/kubernetes/app.yaml", "examples/kubernetes/snapshot.yaml"];
-const plain = ["examples/cron", "examples/systemd/amber-snapshot.service"];
+const plain = ["examples/cron", "examples/systemd/amber-snapshot.service", "examples/systemd/my-app.service"];
 
 /** The real command line reads these words, and does nothing; gives what it says of them. */
 async function mistakeIn(args: string[]): Promise<string | undefined> {
@@ -65,7 +65,13 @@ Deno.test("both Dockerfiles parse, end as a user who is not root, and run comman
     const last = (keyword: string) => instructions.findLast(([name]) => name === keyword)?.[1] ?? "";
     assert.match(last("USER"), /^[1-9]\d*:[1-9]\d*$/);
     const words = JSON.parse(last("CMD")) as string[];
-    const args = words[0] === "sh" ? /amber ([a-z -]+?) &&/.exec(words[2]!)![1]!.split(" ") : words;
+    const args = words[0] === "amber" ? words.slice(1) : words; // amber's own image has it as ENTRYPOINT
     assert.equal(await mistakeIn(args), undefined, args.join(" "));
   }
+});
+
+Deno.test("whatever amber or a server is process 1 of has something that reaps orphans", async () => {
+  const [[compose]] = await parsed(["compose.yaml"]) as [[{ services: Record<string, { init?: boolean }> }]];
+  for (const [name, { init }] of Object.entries(compose.services)) assert.equal(init ?? name === "db", true, name);
+  for (const text of [read("Dockerfile"), dockerfile]) assert.match(text, /^#.*docker run (\S+ )*--init/m);
 });
