@@ -3,26 +3,40 @@ import assert from "node:assert/strict";
 import { amber, type AmberOptions, type CommandResult, type JsonLine, jsonLines } from "../support/command.ts";
 import { follow, judge, kindOf, readSchemas, type WrittenLine } from "../support/json_schema.ts";
 
-/** What each test file answers for: all kinds of results of these commands, and these lines on the way. */
+/** What each test file answers for: all kinds of results of these commands, these lines on the way, these exit statuses. */
 export const families = {
   migrations: {
     commands: ["migrate", "check", "showmigrations", "sqlmigrate", "makemigrations", "adopt", "wait"],
     events: ["start", "plan", "begin", "applied", "unapplied", "note", "waiting", "blocked", "notice"],
+    exits: [0, 1, 2, 3, 4, 5, 130, 143],
   },
   snapshots: {
     commands: ["snapshot", "snapshots", "ls", "diff", "cat", "verify", "drill", "prune", "export"],
     events: ["snapshot begins", "remark", "progress", "entry", "difference", "drill begins"],
+    exits: [0, 2, 6, 7],
   },
   restore: {
     commands: ["restore", "wipe"],
     events: ["restoring", "restore plan", "wipe plan", "safety", "decided"],
+    exits: [0, 2],
   },
-  programs: { commands: ["init", "status", "run", "dbshell", "completions"], events: [] },
+  programs: {
+    commands: ["init", "status", "run", "dbshell", "completions"],
+    events: [],
+    exits: [0, 1, 2, 3, 5, 125, 126, 127],
+  },
 } as const;
+
+interface Family {
+  commands: readonly string[];
+  events: readonly string[];
+  exits: readonly number[];
+}
 
 export class JsonLines {
   readonly #written: WrittenLine[] = [];
   readonly #failed = new Set<string>();
+  readonly #exits = new Set<number>();
 
   /**
    * Runs amber with `--json` before `--`. It must end with this status and say so in its last line; everything is on the
@@ -48,12 +62,13 @@ export class JsonLines {
     const ends = lines.filter(({ type }) => type === "result" || type === "error").map(({ type }) => type);
     assert.ok(ends.length === 1 || (command === "status" && ends.join() === "result,error"), text);
     if (last.type === "error") this.#failed.add(command);
+    this.#exits.add(code);
     this.#written.push(...lines.map((line) => ({ command, line })));
     return lines;
   }
 
   /** Every line is one of its command's, every command has failed once, and nothing of the family was left out. */
-  async areSound({ commands, events }: { commands: readonly string[]; events: readonly string[] }): Promise<void> {
+  async areSound({ commands, events, exits }: Family): Promise<void> {
     const judgements = await judge(this.#written);
     assert.deepEqual(judgements.flatMap(({ complaint }) => complaint ?? []).join("\n"), "");
     const schemas = readSchemas();
@@ -64,5 +79,6 @@ export class JsonLines {
     const missing = [...wanted, ...events.map((name) => kindOf(follow(schemas, "events", `#/$defs/${name}`)))];
     assert.deepEqual(missing.filter((kind) => !seen.has(kind)), [], "kinds of lines that no run has written");
     assert.deepEqual(commands.filter((command) => !this.#failed.has(command)), [], "commands that never failed");
+    assert.deepEqual(exits.filter((exit) => !this.#exits.has(exit)), [], "exit statuses that no run has ended with");
   }
 }

@@ -113,6 +113,13 @@ async function waitForLocks(lines: JsonLines): Promise<void> {
   await lines.ends(5, ["wait", "--wait", "2s"], silent);
   await lines.ends(0, ["migrate", "0001"], { cwd: folder.root, env });
 
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    await using running = spawnAmber(["wait", "--until", "current", "--json"], { cwd: folder.root, env });
+    await running.until(`"type":"waiting"`, 20_000);
+    running.kill(signal);
+    const result = await running.result;
+    lines.keep("wait", result, result.stdout);
+  }
   const client = postgres(env.DATABASE_URL!, { max: 1, fetch_types: false });
   try {
     await client.unsafe("begin; select * from t").simple();

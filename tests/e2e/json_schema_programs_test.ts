@@ -28,6 +28,7 @@ testWith("sqlite3", "run, dbshell, status, init, completions: every line is one 
     await ends(0, "run", "--snapshot-every", "1h", "--plan", "--", "sh");
     await ends(3, "run", "--restore", "--", "sh", "-c", "exit 3");
     await ends(127, "run", "--", "no-such-program");
+    await ends(126, "run", "--", "./data/a.txt");
     await ends(2, "run");
     await ends(125, "run", "-d", "nowhere", "--", "sh");
     const until = "until ls repository/snapshots/*.json > /dev/null 2>&1; do sleep 0.05; done";

@@ -22,6 +22,12 @@ Deno.test("every line on the way belongs to a test that provokes it, and the cod
   assert.deepEqual(follow(schemas, "types", "#/$defs/code").enum, Object.keys(exitStatuses));
 });
 
+Deno.test("every exit status belongs to a test that ends with it", () => {
+  const tested = new Set(Object.values(families).flatMap<number>((family) => family.exits));
+  const known = [0, ...Object.values(exitStatuses), 125, 127]; // the last two are of `run`
+  assert.deepEqual(known.filter((exit) => !tested.has(exit)), []);
+});
+
 const sound: JsonLine = { type: "applied", name: "0001_a", durationMs: 3 };
 const wrong: [what: string, line: JsonLine, complaint: RegExp][] = [
   ["a field that nobody knows", { ...sound, colour: "red" }, /additional properties .*colour/],
