@@ -1,24 +1,8 @@
 /** A health check is told when a snapshot begins and how it ended. */
 import assert from "node:assert/strict";
 import { spawnAmber } from "../support/command.ts";
+import { healthCheck } from "../support/health_check.ts";
 import { dataApp } from "./data_app.ts";
-
-interface Told {
-  what: string; // the address behind the secret part
-  text: string;
-}
-
-/** A health check that keeps what it is told. `answer` may hold an answer back. */
-function healthCheck(answer: (told: Told) => Promise<Response> | Response = () => new Response("OK")) {
-  const told: Told[] = [];
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
-    const one = { what: new URL(request.url).pathname.replace("/s3cret", "") || "success", text: await request.text() };
-    told.push(one);
-    return await answer(one);
-  });
-  const url = `http://127.0.0.1:${server.addr.port}/s3cret`;
-  return { url, told, [Symbol.asyncDispose]: () => server.shutdown() };
-}
 
 Deno.test("a ping at the start and one at the end, with what was stored", async () => {
   await using check = healthCheck();

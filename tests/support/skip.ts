@@ -21,6 +21,7 @@ const missing = {
   psql: () => missingProgram("psql"),
   pg_dump: () => missingProgram("pg_dump"),
   sqlite3: () => missingProgram("sqlite3"),
+  script: () => missingProgram("script"),
   tar: () => missingProgram("tar"),
   zstd: () => missingProgram("zstd"),
   python3: () => missingProgram("python3"),
