@@ -85,7 +85,7 @@ sleep 1
   // exec: script's own shell would hear the keyboard as well.
   const line = ["exec", ...amberProgram(), "run", "--", "sh", "server.sh"].map((word) => `"${word}"`).join(" ");
   const shell = 'sh keys.sh | script --quiet --return --flush --command "$0" /dev/null';
-  const options = { cwd: folder.root, env: { DB_PATH: "app.db", TERM: "xterm", SHELL: "/bin/sh" } };
+  const options = { cwd: folder.root, env: { DB_PATH: "app.db", TERM: "xterm", SHELL: "/bin/sh", NO_COLOR: "1" } };
   await using running = spawnCommand("sh", ["-c", shell, line], options);
   await running.until("ready on a terminal");
   await folder.write({ "press": "" });
