@@ -17,6 +17,7 @@ import {
   makemigrations,
   migrate,
   run,
+  schema,
   showmigrations,
   sqlmigrate,
   status,
@@ -39,7 +40,7 @@ import {
 } from "./snapshot_routes.ts";
 
 const groups = {
-  "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, check, adopt },
+  "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, schema, check, adopt },
   "The data": { snapshot, snapshots, ls, diff, cat, verify, drill, restore, prune, export: exportSnapshot, wipe },
   "Both": { init, run, status, wait, dbshell, completions },
 };

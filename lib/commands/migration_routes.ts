@@ -16,6 +16,7 @@ import {
 import type { MakeFlags } from "./makemigrations.ts";
 import type { MigrateFlags } from "./migrate.ts";
 import type { RunFlags } from "./run.ts";
+import type { SchemaFlags } from "./schema.ts";
 import type { StatusFlags } from "./status.ts";
 
 export const migrate = buildCommand<MigrateFlags, [string?], AmberContext>({
@@ -99,6 +100,19 @@ export const check = buildCommand<CommonFlags & { allowLate?: boolean }, [], Amb
     "Is the schema current and unchanged, and are the files sound",
     "Writes nothing and takes no lock. Exit 0: current, 3: pending, 4: drift, 5: not reachable.",
     "amber check        # a probe, or a step in CI",
+  ),
+});
+
+export const schema = buildCommand<SchemaFlags, [], AmberContext>({
+  loader: async () => (await import("./schema.ts")).run,
+  parameters: {
+    flags: { noRights: on("Postgres: without owners and grants"), ...commonFlags },
+    aliases: commonAliases,
+  },
+  docs: described(
+    "Print the database's schema as SQL",
+    "In an order that is always the same, for a file under version control. Without amber's own history.",
+    "amber schema --no-rights > schema.sql",
   ),
 });
 

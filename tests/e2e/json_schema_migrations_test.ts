@@ -31,9 +31,12 @@ async function walk(lines: JsonLines, engine: "sqlite" | "postgres"): Promise<vo
   await ends(0, "sqlmigrate");
   await ends(0, "sqlmigrate", "0002", "--backwards");
   await ends(2, "sqlmigrate", "0009");
+  await ends(2, "schema", "--url", "nonsense");
   await ends(0, "migrate", "--plan");
   await ends(0, "migrate");
   await ends(0, "migrate");
+  await ends(0, "schema");
+  await ends(0, "schema", "--no-rights");
   await ends(0, "wait");
   await ends(0, "wait", "--until", "current");
   await ends(2, "wait", "--until", "whenever");
