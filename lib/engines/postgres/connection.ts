@@ -5,6 +5,7 @@ import { requestCancel } from "./cancel.ts";
 import { ConnectionLost, failure } from "./connection_failure.ts";
 import { copyIn, type CopyOptions, copyOut, type CopySession, encoded } from "./copy.ts";
 import { CopySocket } from "./copy_socket.ts";
+import { Interruption } from "./interruption.ts";
 import { openSocket, ReachFailure } from "./socket.ts";
 
 export { ConnectionLost };
@@ -41,10 +42,10 @@ export interface Opened {
  * transaction, and run the rest of it outside. Simple-protocol statements are sent at once and answered in order.
  */
 export class Connection {
-  readonly lost: Promise<never>;
   #sql: postgres.Sql;
   #socket?: CopySocket;
   #isLost = false;
+  readonly #lost = new Interruption();
   #closing = false;
   #copying = false;
   /** Sent and not answered, in order: the server works on the first of them. */
@@ -56,9 +57,6 @@ export class Connection {
     timeoutMs: number,
     notice: (n: Notice) => void,
   ) {
-    const lost = Promise.withResolvers<never>();
-    lost.promise.catch(() => {}); // everybody who waits races with it
-    this.lost = lost.promise;
     let opened = false;
     const socket = async (): Promise<CopySocket> => {
       if (opened) throw new ConnectionLost();
@@ -66,7 +64,7 @@ export class Connection {
       const made = new CopySocket(await openSocket(address, timeoutMs));
       made.once("close", () => {
         this.#isLost = true;
-        lost.reject(new ConnectionLost());
+        this.#lost.end(new ConnectionLost());
       });
       this.#socket = made;
       // Closed while it was being opened.
@@ -155,10 +153,8 @@ export class Connection {
     const query = this.#sql.unsafe(text, params.map(toDriver) as never[]);
     const running = query as unknown as DriverQuery;
     this.#running.add(running);
-    const answer = Promise.resolve(query as unknown as Promise<unknown>);
-    answer.catch(() => {}); // the race below may end first
     try {
-      return await Promise.race([answer, this.lost]);
+      return await this.#lost.during(query as unknown as Promise<unknown>);
     } catch (error) {
       throw failure(error, text);
     } finally {

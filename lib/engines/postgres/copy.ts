@@ -1,5 +1,6 @@
 import { ConnectionLost } from "./connection_failure.ts";
 import { copyMessage, type CopySocket } from "./copy_socket.ts";
+import { Interruption } from "./interruption.ts";
 
 /** What COPY needs of a connection on which nothing else runs. */
 export interface CopySession {
@@ -22,6 +23,8 @@ const mostBytes = 1024 * 1024;
 const fewBytes = mostBytes / 4;
 /** The driver and the server take whole messages: larger ones cost memory in both and are no faster. */
 const messageBytes = 64 * 1024;
+/** After so many messages everything else gets its turn. */
+const restAfter = 4;
 /** How long a COPY may take to end after it was told to. Then the connection is closed. */
 const patienceMs = 10_000;
 
@@ -105,31 +108,35 @@ export async function copyIn(
   const session = begin();
   const { socket } = session;
   const begun = Promise.withResolvers<void>();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => {}); // everybody who waits races with it
-  const abort = () => aborted.reject(signal!.reason);
+  let hasBegun = false;
+  const stop = new Interruption();
+  const abort = () => stop.end(signal!.reason);
   signal?.addEventListener("abort", abort);
   let isEnded = false;
-  socket.receiver = { begun: () => begun.resolve(), data() {} };
+  socket.receiver = { begun: () => (hasBegun = true, begun.resolve()), data() {} };
   const answer = session.send(text).finally(() => isEnded = true);
-  answer.catch(() => {}); // seen by the races
   // An answer in the middle is a refusal; one that is none means that the text was no COPY FROM stdin.
-  const refused = answer.then(() => Promise.reject(new TypeError(`not a COPY FROM stdin: ${text.slice(0, 80)}`)));
-  refused.catch(() => {});
-  const orEnd = <T>(work: Promise<T> | T): Promise<T> => Promise.race([aborted.promise, refused, work]);
+  let isComplete = false;
+  answer.then(() => {
+    if (!isComplete) stop.end(new TypeError(`not a COPY FROM stdin: ${text.slice(0, 80)}`));
+  }, (error) => stop.end(error));
   try {
-    await orEnd(begun.promise);
-    for await (const piece of messages(source, orEnd)) {
+    await stop.during(begun.promise);
+    let count = 0;
+    for await (const piece of messages(source, stop)) {
+      // A source that never waits, and a kernel that takes everything at once, would let nobody hear of the refusal.
+      if (++count % restAfter === 0) await new Promise((rested) => setImmediate(rested));
       if (socket.sendCopyData(piece.message, piece.size)) continue;
-      await orEnd(new Promise((drained) => socket.once("drain", drained)));
+      await stop.during(socket.drained());
       piece.isFree = true;
     }
     signal?.throwIfAborted();
+    isComplete = true;
     socket.sendCopyDone();
-    return await Promise.race([aborted.promise, answer]);
+    return await stop.during(answer);
   } catch (error) {
     if (!isEnded) {
-      socket.sendCopyFail("the client stopped");
+      if (hasBegun) socket.sendCopyFail("the client stopped");
       // It may wait for a lock, or be busy in a trigger, and read nothing.
       await session.cancel();
       await settle(session, answer);
@@ -143,7 +150,7 @@ export async function copyIn(
 }
 
 /** Gathers the source's bytes into messages of the protocol. A source that is left early is told so. */
-async function* messages(source: AsyncIterable<Uint8Array>, orEnd: <T>(work: Promise<T>) => Promise<T>) {
+async function* messages(source: AsyncIterable<Uint8Array>, stop: Interruption) {
   const reader = source[Symbol.asyncIterator]();
   let isReading = false;
   let isDone = false;
@@ -152,7 +159,7 @@ async function* messages(source: AsyncIterable<Uint8Array>, orEnd: <T>(work: Pro
   try {
     for (;;) {
       isReading = true;
-      const { done, value } = await orEnd(reader.next());
+      const { done, value } = await stop.during(Promise.resolve(reader.next()));
       isReading = false;
       if (done) break;
       for (let at = 0; at < value.length;) {

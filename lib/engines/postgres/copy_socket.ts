@@ -61,6 +61,12 @@ export class CopySocket extends EventEmitter {
     return this.socket.write(bytes, done);
   }
 
+  /** When there is room for more to be sent. */
+  drained(): Promise<void> {
+    if (!this.socket.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => this.socket.once("drain", resolve));
+  }
+
   end(bytes?: Uint8Array): void {
     if (bytes) this.socket.end(bytes);
     else this.socket.end();
