@@ -28,6 +28,8 @@ export interface InstantOptions {
   knownStamp: (path: string) => string | undefined;
   /** Databases (files, links resolved) on which the caller holds a write transaction in this process. */
   held: ReadonlySet<string>;
+  /** A Postgres database at the same moment: prepared before writers are stopped, pinned while they are. */
+  postgres?: { prepare(): Promise<void>; pin(): Promise<void> };
   waitMs?: number;
   now: () => Date;
   random: (size: number) => Uint8Array;
@@ -170,6 +172,7 @@ async function tryInstant(
       if (statOrNone(file)) raw.set(path, `it does not open (${why})`);
       databases.delete(path);
     }
+    await options.postgres?.prepare();
     await barrier.hold();
     let walked: Captured[];
     let time: Date;
@@ -177,6 +180,7 @@ async function tryInstant(
     const late: string[] = [];
     try {
       const pinned = await pins.pin();
+      await options.postgres?.pin();
       time = options.now();
       for (const [path, file] of databases) {
         const one = capture(options, { path, file, pinned: pinned.get(file)!, isHeld: barrier.isHeld(file), time });

@@ -18,6 +18,8 @@ export interface PutBackOptions {
   root: string;
   database?: string;
   isKept: (place: string, isFolder: boolean) => boolean;
+  /** The Postgres database that comes as well: its commit, and what follows when nobody will ask for it any more. */
+  postgres?: { commit(): Promise<void>; end(): Promise<void> };
   /** Rename also over databases that exist. */
   replace: boolean;
   waitMs: number;
@@ -66,10 +68,12 @@ class PutBack {
     this.#target.syncTouched();
     syncFolder(folder, calls);
     await this.#writeDatabases(live);
+    await this.options.postgres?.commit();
     await this.#dropMarkers();
     this.#finishFolders();
     removeDecision(folder, calls);
     removeIfThere(folder, calls);
+    await this.options.postgres?.end();
     return { placed: this.#placed, gone: decision.goes.length, bytes: this.#bytes };
   }
 

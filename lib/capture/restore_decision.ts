@@ -30,6 +30,8 @@ export interface Decision {
   /** The target folder and the configured database's file, absolute, links resolved: compared with what is configured then, never used. */
   target: string;
   database?: string;
+  /** Where the Postgres database comes too: which one it was, and whether schema.sql may be run. */
+  postgres?: { database: string; schema: boolean };
   /** The safety snapshot's id. */
   safety?: string;
   /** When it was decided, ISO 8601. */
@@ -122,10 +124,11 @@ export function readDecision(
 
 function firstProblem(value: unknown): string | undefined {
   if (!isObject(value)) return "it is no object";
-  const { id, snapshot, name, asked, target, database, safety, time, names, databases, goes } = value;
+  const { id, snapshot, name, asked, target, database, postgres, safety, time, names, databases, goes } = value;
   if (!isHex(id, 32) || !isHex(snapshot, 64)) return "it names no snapshot";
   if (!isText(name) || !isText(target) || !isText(time)) return "a field is missing";
   if (![database, safety].every((one) => one === undefined || isText(one))) return "a field is malformed";
+  if (postgres !== undefined && !isPostgres(postgres)) return "what it says of Postgres is malformed";
   if (![names, databases, goes].every(isPaths)) return "it names a path that is none";
   if (!isObject(asked) || !isText(asked.wanted) || typeof asked.owners !== "boolean") {
     return "it does not say what was asked";
@@ -137,6 +140,10 @@ function firstProblem(value: unknown): string | undefined {
   const isSelection = isObject(selection) && typeof selection.files === "boolean" &&
     typeof selection.database === "boolean" && Array.isArray(selection.paths) && selection.paths.every(isText);
   return isSelection ? undefined : "it does not say what was asked";
+}
+
+function isPostgres(value: unknown): boolean {
+  return isObject(value) && isText(value.database) && typeof value.schema === "boolean";
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -102,7 +102,9 @@ export function selectItems({ outlines, databases, selection, place, isKept }: I
     const isWanted = wanted.length > 0 ? match !== undefined : configured ? selection.database : selection.files;
     if (!isWanted && !isAround) continue;
     if (configured && place === undefined) {
-      notes.push(`the database of the snapshot ("${path}") is left out: this version restores SQLite only`);
+      notes.push(
+        `the database of the snapshot ("${path}") is left out: it is one of SQLite, and a Postgres is configured`,
+      );
       continue;
     }
     const goesTo = configured ? place! : path;

@@ -35,12 +35,30 @@ export interface PlannedDatabase extends PlannedItem {
   blocked?: string;
 }
 
+/** What will be done to a Postgres database. */
+export interface PlannedPostgres {
+  /** Which one; never a password. */
+  database: string;
+  /** `rows`: the schema is there, rows are exchanged; `schema`: it is empty, and schema.sql makes the schema first. */
+  way: "rows" | "schema";
+  /** How many tables come, and rows in all of them. */
+  tables: number;
+  /** Rows in all of them. */
+  rows: number;
+  /** Whether there are tables whose rows go. */
+  replaces: boolean;
+  /** The migration state that it is restored with. */
+  migrations?: DatabaseFacts["migrations"];
+}
+
 /** What a restore would do, or does. Paths are sorted. */
 export interface RestorePlan {
   /** Files, links and folders, databases aside. */
   items: PlannedItem[];
   /** Databases, live ones too. */
   databases: PlannedDatabase[];
+  /** The Postgres database, when it comes. */
+  postgres?: PlannedPostgres;
   /** What will not be there any more; a folder stands for all that is in it. */
   goes: string[];
   /** How many paths that is. */

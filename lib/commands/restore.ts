@@ -33,7 +33,7 @@ export function restoreIfEmpty(setting: Setting, plan = false): Promise<Outcome>
 
 async function optionsOf(setting: Setting, flags: RestoreFlags, wanted: string): Promise<RestoreOptions> {
   const { config, world, reporter } = setting;
-  const { path: paths, files, database, to, ifEmpty, replace, owners, noSafety, yes } = flags;
+  const { path: paths, files, database, to, ifEmpty, replace, owners, noSafety, schema, yes } = flags;
   const { data, scratch, cache, exclude, by, amber, now, stop, report, waitMs } = snapshotSetting(setting);
   const plan = flags.plan || flags.dryRun;
   const isOnlyDatabase = Boolean(database && !files && !paths?.length);
@@ -54,6 +54,7 @@ async function optionsOf(setting: Setting, flags: RestoreFlags, wanted: string):
     ifEmpty,
     replace,
     owners,
+    schema,
     noSafety,
     confirm: () =>
       consent(world, reporter, {
@@ -134,7 +135,7 @@ function outcomeOf({ state, reason, snapshot, plan, safety, ...done }: RestoreRe
       : "there are data already";
     return { result, lines: [`Nothing to do: ${why}.`] };
   }
-  const migrations = plan?.databases.find(({ configured }) => configured)?.migrations;
+  const migrations = plan?.postgres?.migrations ?? plan?.databases.find(({ configured }) => configured)?.migrations;
   return {
     result,
     lines: [

@@ -6,7 +6,7 @@ import type { Outcome } from "../output/events.ts";
 import { countText } from "../output/snapshot_text.ts";
 import { printable } from "../output/table.ts";
 import type { KeepPolicy } from "../repository/keep_policy.ts";
-import type { Remark, Snapshot } from "../repository/snapshot_file.ts";
+import type { DatabaseFacts, Remark, Snapshot } from "../repository/snapshot_file.ts";
 import { prune, type PruneResult } from "../stories/prune.ts";
 import { isIncomplete, snapshot, type SnapshotPlan } from "../stories/snapshot.ts";
 import { showSnapshot } from "../stories/snapshots.ts";
@@ -42,7 +42,6 @@ interface TakeOptions {
 async function take(setting: Setting, options: TakeOptions, policy: KeepPolicy | undefined): Promise<PingedOutcome> {
   const given = snapshotSetting(setting);
   using _guard = await guardWriting(setting);
-  sayUncovered(setting);
   const { snapshot: taken, incomplete } = await snapshot({ ...given, ...options });
   if (!taken!.parent) sayWhere(setting);
   const outcome = takenOutcome(taken!, incomplete, setting);
@@ -84,17 +83,6 @@ async function pruneAfterwards(
   }
 }
 
-/** What is not in this snapshot although somebody may think so. */
-function sayUncovered({ config: { database, data }, reporter }: Setting): void {
-  if (database.engine !== "postgres") return;
-  reporter.event({
-    type: "note",
-    message:
-      `THE POSTGRES DATABASE IS NOT IN THIS SNAPSHOT: this version stores the files under "${data.value}" only. ` +
-      "Keep the provider's backups, or pg_dump, for the database",
-  });
-}
-
 const incompleteExit = exitStatuses.SNAPSHOT_INCOMPLETE;
 
 /** Once, with the first snapshot. */
@@ -112,7 +100,7 @@ function sayWhere({ config, reporter }: Setting): void {
 function takenOutcome(taken: Snapshot, incomplete: boolean, { config }: Setting): Outcome {
   const { facts } = taken;
   const shown = showSnapshot(taken);
-  const coversDatabase = facts.databases.some(({ configured }) => configured);
+  const coversDatabase = facts.postgres !== undefined || facts.databases.some(({ configured }) => configured);
   return {
     result: {
       ...shown,
@@ -127,20 +115,19 @@ function takenOutcome(taken: Snapshot, incomplete: boolean, { config }: Setting)
       `Snapshot ${shown.id}: ${countText(facts.files, "file")}, ${formatBytes(facts.bytes)}; ${
         formatBytes(facts.stored)
       } stored, in ${formatDuration(facts.durationMs)}`,
-      ...facts.databases.map(databaseLine),
+      ...facts.databases.map((one) => databaseLine(one.path, one)),
+      ...(facts.postgres ? [databaseLine(facts.postgres.name, facts.postgres)] : []),
       ...excludedLines(facts.excluded),
-      ...(coversDatabase ? [] : [
-        config.database.engine === "postgres"
-          ? "  without the Postgres database"
-          : `  without a database: there is no "${config.database.path}"`,
-      ]),
+      ...(coversDatabase || config.database.engine === "postgres"
+        ? []
+        : [`  without a database: there is no "${config.database.path}"`]),
       ...(incomplete ? [missedText(facts.remarks.filter((one) => isIncomplete([one])))] : []),
     ],
     ...(incomplete ? { exit: incompleteExit } : {}),
   };
 }
 
-function databaseLine({ path, rows, migrations }: Snapshot["facts"]["databases"][number]): string {
+function databaseLine(name: string, { rows, migrations }: Pick<DatabaseFacts, "rows" | "migrations">): string {
   const counts = Object.values(rows);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const facts = [
@@ -148,7 +135,7 @@ function databaseLine({ path, rows, migrations }: Snapshot["facts"]["databases"]
     countText(total, "row"),
     ...(migrations ? [`migration ${printable(migrations.last)}`] : []),
   ];
-  return `  ${printable(path)}  ${facts.join(", ")}`;
+  return `  ${printable(name)}  ${facts.join(", ")}`;
 }
 
 function excludedLines(excluded: Record<string, number>): string[] {

@@ -28,6 +28,7 @@ export interface RestoreFlags extends CommonFlags, PlanFlags, MetricsFlag {
   to?: string;
   ifEmpty?: boolean;
   replace?: boolean;
+  schema?: boolean;
   owners?: boolean;
   noSafety?: boolean;
   /** The name that production wants. */

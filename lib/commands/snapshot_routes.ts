@@ -143,6 +143,7 @@ export const restore = buildCommand<RestoreFlags, [string?], AmberContext>({
       to: text("into another folder; touches nothing else", "DIR"),
       ifEmpty: on("only what is empty: for a container's first start"),
       replace: on("rename databases into place; only while no server runs"),
+      schema: on("an empty Postgres database: make its tables by the snapshot's own schema.sql"),
       owners: on("owners and set-id bits too"),
       discard: on("drop an interrupted restore instead of finishing it"),
       ...planFlags,

@@ -1,5 +1,5 @@
 import { formatBytes } from "../bytes.ts";
-import type { PlannedDatabase, PlannedItem, RestorePlan } from "../capture/restore_plan.ts";
+import type { PlannedDatabase, PlannedItem, PlannedPostgres, RestorePlan } from "../capture/restore_plan.ts";
 import { countText, numberText } from "./snapshot_text.ts";
 import { printable } from "./table.ts";
 
@@ -26,8 +26,19 @@ export function restorePlanLines(plan: RestorePlan): string[] {
     ...(goesCount > 0 ? [`  goes     ${countText(goesCount, "path")}`, ...paths("-", goes)] : []),
     ...(same.length > 0 ? [`  same     ${countText(same.length, "file")}`] : []),
     ...databases.map(databaseLine),
+    ...(plan.postgres ? [postgresLine(plan.postgres)] : []),
     `  ${formatBytes(bytes)} in all${freeBytes === undefined ? "" : `; ${formatBytes(freeBytes)} are free`}`,
   ];
+}
+
+function postgresLine({ database, way, tables, rows, replaces, migrations }: PlannedPostgres): string {
+  const facts = [
+    `${countText(tables, "table")}, ${countText(rows, "row")}`,
+    migrations && `migration ${printable(migrations.last)}`,
+    way === "schema" ? "made by the snapshot's schema.sql" : replaces ? "replaces the rows that are there" : undefined,
+    way === "rows" && "in one transaction: those that began before see empty tables afterwards",
+  ];
+  return `  database ${printable(database)}  (${facts.filter(Boolean).join("; ")})`;
 }
 
 function databaseLine(database: PlannedDatabase): string {

@@ -35,6 +35,8 @@ function work(job: Job): JobResult {
   switch (job.kind) {
     case "hash":
       return { hashes: hashBlocks(job.bytes.subarray(0, job.size), job.blockSize), spare: job.bytes };
+    case "hash rows":
+      return { hashes: hashRows(job), spare: job.bytes };
     case "compress":
       compressor ??= new Compressor();
       return { bytes: compressor.frame(job.bytes.subarray(0, job.size)), spare: job.bytes };
@@ -52,6 +54,7 @@ function blocksOf(job: Job): number {
       return 0;
     case "hash":
       return Math.ceil(job.size / job.blockSize);
+    case "hash rows":
     case "open":
       return job.sizes.length;
     case "check":
@@ -66,10 +69,24 @@ function hashBlocks(bytes: Uint8Array, blockSize: number): Uint8Array {
   for (let i = 0; i < count; i++) {
     const block = bytes.subarray(i * blockSize, (i + 1) * blockSize);
     if (isZero(block)) continue;
-    const digest = hash("sha256", block, "hex");
-    for (let k = 0; k < 16; k++) hashes[i * 16 + k] = byteAt(digest, k);
+    putHash(hashes, i, block);
   }
   return hashes;
+}
+
+function hashRows({ bytes, sizes }: Extract<Job, { kind: "hash rows" }>): Uint8Array {
+  const hashes = new Uint8Array(sizes.length * 16);
+  let from = 0;
+  for (const [i, size] of sizes.entries()) {
+    putHash(hashes, i, bytes.subarray(from, from + size));
+    from += size;
+  }
+  return hashes;
+}
+
+function putHash(hashes: Uint8Array, index: number, block: Uint8Array): void {
+  const digest = hash("sha256", block, "hex");
+  for (let k = 0; k < 16; k++) hashes[index * 16 + k] = byteAt(digest, k);
 }
 
 function open(frame: Extract<Job, { kind: "open" }>): JobResult {

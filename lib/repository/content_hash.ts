@@ -32,7 +32,10 @@ export class BlocksHash {
   }
 }
 
-/** The same from a content's bytes, or, of what is no database, SHA-256 of them as they are. */
+/**
+ * The same from a content's bytes, or, of what is no database, SHA-256 of them as they are. Not for what is cut where rows
+ * end, whose blocks only a repository knows.
+ */
 export class ContentHash {
   readonly #blocks?: BlocksHash;
   readonly #bytes = createHash("sha256");

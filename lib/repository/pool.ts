@@ -7,6 +7,8 @@ import type { StoredFrame } from "./frame.ts";
 export type Job =
   /** 16 bytes of hash for each block of `blockSize` in the first `size` bytes, all zeros for a block of zeros. */
   | { kind: "hash"; bytes: Uint8Array; size: number; blockSize: number }
+  /** 16 bytes of hash for each block of these sizes, which stand one after the other. */
+  | { kind: "hash rows"; bytes: Uint8Array; sizes: Uint32Array }
   /** The first `size` bytes as a zstd frame. */
   | { kind: "compress"; bytes: Uint8Array; size: number }
   /** What is in a zstd frame, each block checked against its hash; comes back as the beginning of `sink`. */

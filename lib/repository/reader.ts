@@ -6,7 +6,7 @@ import { hashSize } from "./pack.ts";
 import { PackReader } from "./pack_reader.ts";
 import type { BlockPool } from "./pool.ts";
 import type { Run, Snapshot } from "./snapshot_file.ts";
-import { type Entry, type FileEntry, readTree } from "./tree.ts";
+import { type Entry, type FileEntry, isHashedByBlocks, readTree } from "./tree.ts";
 
 /** A part of a file's content, `size` bytes from `from`; without bytes it is a hole, all zeros. */
 export interface Piece {
@@ -162,7 +162,7 @@ export class SnapshotReader {
     return frame;
   }
 
-  async *#stretches({ blockSize, size: fileSize, path, runs }: FileEntry): AsyncGenerator<Stretch> {
+  async *#stretches({ blockSize, size: fileSize, path, runs, contentHash }: FileEntry): AsyncGenerator<Stretch> {
     let at = 0;
     for (const { count, pack, index } of runs) {
       if (pack === 0) {
@@ -175,7 +175,7 @@ export class SnapshotReader {
       let stretch: Stretch | undefined;
       for (let i = index; i < index + count; i++) {
         const { frame, from, size } = this.packs.locate(toc, pack, i);
-        if (size !== Math.min(blockSize, fileSize - at)) throw misfit(path, size);
+        if (blockSize !== 0 && size !== Math.min(blockSize, fileSize - at)) throw misfit(path, size);
         const source = stretch?.source;
         if (source && source.frame === frame && source.from + stretch!.size === from) stretch!.size += size;
         else {
@@ -186,11 +186,13 @@ export class SnapshotReader {
       }
       if (stretch) yield stretch;
     }
+    if (at !== fileSize && contentHash !== undefined) throw misfit(path, fileSize - at);
   }
 
-  /** Whether the blocks of a database are those that were recorded. Each one's content is checked when its frame is opened. */
-  async isWhole({ database, contentHash, runs }: FileEntry): Promise<boolean> {
-    if (!database || contentHash === undefined) return true;
+  /** Whether blocks that a hash stands for are those that were recorded. Each one's content is checked when its frame is opened. */
+  async isWhole(entry: FileEntry): Promise<boolean> {
+    const { contentHash, runs } = entry;
+    if (!isHashedByBlocks(entry) || contentHash === undefined) return true;
     const whole = new BlocksHash();
     for (const { count, pack, index } of runs) {
       if (pack === 0) whole.addHoles(count);

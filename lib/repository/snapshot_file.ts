@@ -51,6 +51,25 @@ export interface DatabaseFacts {
   stamp?: string;
 }
 
+/** The Postgres database, as it was at the snapshot's moment. */
+export interface PostgresFacts {
+  /** The database's name; shown, never used. */
+  name: string;
+  /** The server's version, e.g. `15.18`. */
+  server: string;
+  /** Bytes of all that was read, as text. */
+  bytes: number;
+  /** Rows of each table, by its qualified and quoted name. */
+  rows: Record<string, number>;
+  /** As of DatabaseFacts. */
+  migrations?: { count: number; last: string };
+  /** Hashes over all objects of the schema: what they are, and who may do what. Equal means the same schema. */
+  structure: string;
+  rights: string;
+  /** What is not among the objects, each with its reason. */
+  notes: string[];
+}
+
 /** Something that could not be kept, or was not as expected. `path` is relative to the data folder. */
 export interface Remark {
   /** Relative to the data folder. */
@@ -92,6 +111,8 @@ export interface SnapshotFacts {
   bytes: number;
   stored: number;
   databases: DatabaseFacts[];
+  /** Absent when the configured database was none on Postgres. */
+  postgres?: PostgresFacts;
   /** What it was taken before, for a safety snapshot: `restore`, `wipe`, `migrate`. */
   before?: string;
   remarks: Remark[];
@@ -259,13 +280,28 @@ function firstProblem(value: Record<string, unknown>, nameTime: string): string 
     return "its remarks are malformed";
   }
   if (!isObject(excluded) || !Object.values(excluded).every(isCount)) return "its exclusions are malformed";
+  if (facts.postgres !== undefined && !isPostgres(facts.postgres)) return "its Postgres database is malformed";
   return Array.isArray(databases) && databases.every(isDatabase) ? undefined : "its databases are malformed";
+}
+
+function isPostgres(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  const { name, server, bytes, rows, migrations, structure, rights, notes } = value;
+  return [name, server, structure, rights].every(isText) && isCount(bytes) && areRows(rows) &&
+    isStanding(migrations) && Array.isArray(notes) && notes.every(isText);
+}
+
+function areRows(value: unknown): boolean {
+  return isObject(value) && Object.values(value).every(isCount);
+}
+
+function isStanding(value: unknown): boolean {
+  return value === undefined || (isObject(value) && isCount(value.count) && isText(value.last));
 }
 
 function isDatabase(value: unknown): boolean {
   if (!isObject(value)) return false;
   const { path, configured, pageSize, pages, journal, rows, migrations, stamp } = value;
   return isText(path) && typeof configured === "boolean" && isCount(pageSize) && isCount(pages) && isText(journal) &&
-    isObject(rows) && Object.values(rows).every(isCount) && (stamp === undefined || isText(stamp)) &&
-    (migrations === undefined || (isObject(migrations) && isCount(migrations.count) && isText(migrations.last)));
+    areRows(rows) && (stamp === undefined || isText(stamp)) && isStanding(migrations);
 }

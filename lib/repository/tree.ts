@@ -8,10 +8,14 @@ export const fileBlockSize = 1 << 20;
 /** Runs of a file are kept in lines of so many blocks, so that a change rewrites only the lines that it touches. */
 export const lineBlocks = 4096;
 
+/** What paths of a Postgres database's contents begin with. */
+export const postgresPrefix = "/postgres/";
+
 interface Common {
   /**
    * Relative to the data folder, "/" between components, none of them empty, `.` or `..`. The configured database has the
-   * path `/database.db` when it lay elsewhere: no path inside begins with "/".
+   * path `/database.db` when it lay elsewhere, and what is in a Postgres database lies below `/postgres/`: no path inside
+   * begins with "/".
    */
   path: string;
   /** Permission bits, 12 of them. */
@@ -46,7 +50,7 @@ export interface FileEntry extends Common {
   contentHash?: string;
   /** Together with size and mtime: equal means unchanged. 0: unknown. */
   inode: number;
-  /** Bytes of a block: 1 MiB, or a database's page. */
+  /** Bytes of a block: 1 MiB, or a database's page; 0: each has its own, since they end where rows do. */
   blockSize: number;
   /** Whether it is an image of a SQLite database, complete by itself. */
   database: boolean;
@@ -62,9 +66,14 @@ export function comparePaths(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Blocks of a file of this size. */
-export function blockCount({ size, blockSize }: Pick<FileEntry, "size" | "blockSize">): number {
-  return Math.ceil(size / blockSize);
+/** Blocks of a file, all of them; of one whose blocks have their own sizes as many as it has. */
+export function blockCount({ size, blockSize, runs }: Pick<FileEntry, "size" | "blockSize" | "runs">): number {
+  return blockSize === 0 ? runs.reduce((sum, run) => sum + run.count, 0) : Math.ceil(size / blockSize);
+}
+
+/** Whether its hash is one over those of its blocks: see BlocksHash. */
+export function isHashedByBlocks({ database, blockSize }: Pick<FileEntry, "database" | "blockSize">): boolean {
+  return database || blockSize === 0;
 }
 
 /** An entry's lines, without line ends: one, and for a large file one more for each 4,096 blocks. */
@@ -121,6 +130,18 @@ export function* cutRuns(runs: readonly Run[], blocks: number): Generator<Run[]>
     }
   }
   if (part.length > 0) yield part;
+}
+
+/** The runs of a file's blocks in `from` … `to`, the last one not included. */
+export function partOf(runs: readonly Run[], from: number, to: number): Run[] {
+  const part: Run[] = [];
+  let at = 0;
+  for (const { count, pack, index } of runs) {
+    const [first, last] = [Math.max(at, from), Math.min(at + count, to)];
+    if (first < last) part.push({ count: last - first, pack, index: pack === 0 ? 0 : index + first - at });
+    at += count;
+  }
+  return part;
 }
 
 /** Adds a run to a list, joined with the last one where it goes on from it. */
@@ -249,7 +270,8 @@ function readEntry(value: Record<string, unknown>): Entry {
   }
   const blockSize = b ?? fileBlockSize;
   if (
-    k !== "f" || !isCount(s) || !isInode(i) || !isCount(blockSize) || blockSize < 512 || blockSize > fileBlockSize ||
+    k !== "f" || !isCount(s) || !isInode(i) || !isCount(blockSize) || blockSize > fileBlockSize ||
+    (blockSize < 512 && (blockSize !== 0 || db === 1)) ||
     (h !== undefined && !(typeof h === "string" && /^[0-9a-f]{64}$/.test(h)))
   ) throw damaged(`what it says of "${path}" is malformed`);
   return {
@@ -300,6 +322,7 @@ const lastMs = 8.64e15;
 /** Whether a path stays inside: see Common.path. */
 export function isPath(path: string): boolean {
   if (path === "/database.db") return true;
+  if (path.startsWith(postgresPrefix)) return isPath(path.slice(postgresPrefix.length));
   return path.length <= 16_384 && !path.includes("\0") && path.isWellFormed() &&
     path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }

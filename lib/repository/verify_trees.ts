@@ -130,6 +130,7 @@ class OneTree {
     if (index + count > contents.blocks) {
       return this.#accuse(`"${path}" wants block ${index + count - 1} of ${name}, which has ${contents.blocks}`);
     }
+    if (blockSize === 0) return contents.hasBad(index, count) ? name : undefined;
     const full = lastSize === blockSize ? count : count - 1;
     const fits = (full === 0 || contents.haveSize(index, full, blockSize)) &&
       (full === count || contents.haveSize(index + full, 1, lastSize));

@@ -3,7 +3,7 @@ import { AmberError } from "../errors.ts";
 import { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { idOf } from "../repository/snapshot_file.ts";
-import type { Entry, FileEntry } from "../repository/tree.ts";
+import { type Entry, type FileEntry, isHashedByBlocks } from "../repository/tree.ts";
 import { findSnapshot, type LookInsideOptions } from "./list_files.ts";
 import { cleanPath, unknownPath } from "./snapshot_paths.ts";
 
@@ -27,7 +27,7 @@ export async function cat(options: CatOptions): Promise<void> {
   using pool = new BlockPool();
   const reader = new SnapshotReader(options.store, snapshot, pool);
   const file = await findFile(reader, path, options.database);
-  const hash = file.database ? undefined : createHash("sha256"); // of a database each block is checked by the reader
+  const hash = isHashedByBlocks(file) ? undefined : createHash("sha256"); // the reader checks those of blocks
   for await (const piece of reader.pieces(file)) {
     for (const bytes of piece.bytes ? [piece.bytes] : emptiness(piece.size)) {
       options.stop.throwIfAborted();

@@ -4,7 +4,7 @@ import { AmberError } from "../errors.ts";
 import { BlockPool } from "../repository/pool.ts";
 import { type Piece, SnapshotReader } from "../repository/reader.ts";
 import { idOf, type Snapshot } from "../repository/snapshot_file.ts";
-import type { Entry, FileEntry, HardLinkEntry } from "../repository/tree.ts";
+import { type Entry, type FileEntry, type HardLinkEntry, isHashedByBlocks } from "../repository/tree.ts";
 import { TreeShape } from "../repository/tree_shape.ts";
 import { findSnapshot, type LookInsideOptions } from "./list_files.ts";
 import type { ProgressEvent } from "./progress.ts";
@@ -136,7 +136,7 @@ class TarWriting {
   async #addContent(entry: FileEntry, sink: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
     const { stop, report } = this.options;
     const { bytes: total } = this.reader.snapshot.facts;
-    const hash = entry.database ? undefined : createHash("sha256"); // of a database each block is checked by the reader
+    const hash = isHashedByBlocks(entry) ? undefined : createHash("sha256"); // the reader checks those of blocks
     for await (const piece of this.reader.pieces(entry)) {
       for (const bytes of partsOf(piece)) {
         stop.throwIfAborted();

@@ -1,14 +1,8 @@
 import type { Packer } from "../repository/packer.ts";
 import { forget } from "../repository/prune.ts";
 import type { Repository } from "../repository/repository.ts";
-import {
-  encodeSnapshot,
-  type PackRef,
-  type Run,
-  type Snapshot,
-  type SnapshotFacts,
-} from "../repository/snapshot_file.ts";
-import { blockCount, type FileEntry } from "../repository/tree.ts";
+import { encodeSnapshot, type PackRef, type Snapshot, type SnapshotFacts } from "../repository/snapshot_file.ts";
+import { blockCount, type FileEntry, partOf } from "../repository/tree.ts";
 import { isSettledFile, type KnownContent } from "./known_content.ts";
 import { type StoredEntry, type StoredFile, storeTree } from "./stored_tree.ts";
 
@@ -174,18 +168,7 @@ export class Partials {
 function withParentsEnd(begun: StoredFile, parent: FileEntry, known: KnownContent): StoredFile {
   if (parent.blockSize !== begun.blockSize) return begun;
   const from = begun.runs.reduce((sum, { count }) => sum + count, 0);
-  const end = partOf(parent.runs, from, blockCount(begun));
+  // Rows have no place that they keep: what the parent has may follow anywhere.
+  const end = partOf(parent.runs, from, blockCount(begun.blockSize === 0 ? parent : { ...begun, runs: parent.runs }));
   return { ...begun, runs: [...begun.runs, ...known.pending(end)] };
-}
-
-/** The runs of a file's blocks in `from` … `to`, the last one not included. */
-function partOf(runs: readonly Run[], from: number, to: number): Run[] {
-  const part: Run[] = [];
-  let at = 0;
-  for (const { count, pack, index } of runs) {
-    const [first, last] = [Math.max(at, from), Math.min(at + count, to)];
-    if (first < last) part.push({ count: last - first, pack, index: pack === 0 ? 0 : index + first - at });
-    at += count;
-  }
-  return part;
 }

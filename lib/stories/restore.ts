@@ -10,7 +10,7 @@ import { statOrNone } from "../fs.ts";
 import { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { idOf, type Snapshot } from "../repository/snapshot_file.ts";
-import { judgeEmptiness } from "./restore_if_empty.ts";
+import { addPostgres, emptiness, postgresFor } from "./restore_with_postgres.ts";
 import { lookBefore, type Looked, refuseHopeless } from "./restore_look.ts";
 import {
   askedFor,
@@ -81,13 +81,16 @@ async function restoreSnapshot(
   using pool = new BlockPool();
   const contents = new SnapshotReader(options.repository!.store, snapshot, pool);
   if (options.ifEmpty) {
-    const empty = judgeEmptiness(target, calls);
+    const empty = await emptiness(options, target, calls);
     if (!empty.files && !empty.database) return nothing("not empty", target);
     asked = { ...asked, selection: narrowed(asked, empty) };
   }
   const looked = await look(options, { snapshot, contents, target, asked });
   const { plan } = looked;
   refuseHopeless(looked, target);
+  await using postgres = await postgresFor(options, { contents, target, asked });
+  if (postgres) addPostgres(plan, postgres.plan);
+  report({ type: "restore plan", plan });
   const isGuarded = plan.overwrites && !target.isElsewhere && !options.ifEmpty;
   if (isGuarded) await options.confirm?.(plan, snapshot);
   const safety = isGuarded && !options.noSafety ? await takeSafety(options) : undefined;
@@ -96,13 +99,18 @@ async function restoreSnapshot(
   try {
     staged = await stageAll(options, { contents, target, asked, looked });
     for (const message of staged.notes) report({ type: "note", message });
-    decision = decide(options, { snapshot, target, asked, looked, staged, safety });
+    const id = options.random(16).toHex();
+    // All of it but the commit: what cannot be loaded is not decided either.
+    await postgres?.load(id);
+    const { schema = false } = options;
+    const there = postgres && { database: postgres.plan.database, schema };
+    decision = decide(options, { id, snapshot, target, asked, looked, staged, safety, postgres: there });
   } catch (error) {
     undoStaging(target, calls);
     throw error;
   }
   report({ type: "decided", id: idOf(snapshot) });
-  const put = await finishStaged(options, { decision, looked, target });
+  const put = await finishStaged(options, { decision, looked, target, postgres });
   if (target.isElsewhere) removeIfThere(target.scratch, calls);
   return {
     state: "restored",
@@ -138,7 +146,6 @@ async function look(
     looked.plan.notes.push("the snapshot has no configured database: what is configured now is left as it is");
   }
   for (const message of looked.plan.notes) report({ type: "note", message });
-  report({ type: "restore plan", plan: looked.plan });
   return looked;
 }
 
@@ -156,12 +163,15 @@ async function planOnly(options: RestoreOptions): Promise<RestoreResult> {
   }
   if (!snapshot) return nothing("no snapshot", target);
   if (options.ifEmpty) {
-    const empty = judgeEmptiness(target, calls);
+    const empty = await emptiness(options, target, calls);
     if (!empty.files && !empty.database) return nothing("not empty", target);
     asked.selection = narrowed(asked, empty);
   }
   using pool = new BlockPool();
   const contents = new SnapshotReader(options.repository!.store, snapshot, pool);
   const { plan } = await look(options, { snapshot, contents, target, asked });
+  await using postgres = await postgresFor(options, { contents, target, asked });
+  if (postgres) addPostgres(plan, postgres.plan);
+  options.report({ type: "restore plan", plan });
   return { ...nothing(undefined, target), state: "planned", snapshot: shown(snapshot), plan, notes: plan.notes };
 }

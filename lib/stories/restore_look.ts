@@ -9,6 +9,7 @@ import { formatBytes } from "../bytes.ts";
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
 import type { Snapshot } from "../repository/snapshot_file.ts";
+import { postgresPrefix } from "../repository/tree.ts";
 import type { RestoreTarget } from "./restore_target.ts";
 
 /** What is known before anything is done. */
@@ -29,9 +30,12 @@ export interface LookOptions {
   calls: RestoreCalls;
 }
 
+/** All that is a file, folder or link: what is in a Postgres database comes another way. */
 export async function outlinesOf(contents: Contents): Promise<Outline[]> {
   const outlines: Outline[] = [];
-  for await (const entry of contents.entries()) outlines.push(outlineOf(entry));
+  for await (const entry of contents.entries()) {
+    if (!entry.path.startsWith(postgresPrefix)) outlines.push(outlineOf(entry));
+  }
   return outlines;
 }
 

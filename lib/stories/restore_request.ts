@@ -56,13 +56,7 @@ export function refusePartial(snapshot: Snapshot): void {
 /** Who asks for the database alone is not served with nothing. */
 export function refuseNoDatabase({ database, to }: RestoreOptions, snapshot: Snapshot, { selection }: Asked): void {
   if (!selection.database || selection.files) return;
-  if (to === undefined && database?.engine === "postgres") {
-    throw new AmberError("USAGE", {
-      message: "Cannot restore the database: this version restores SQLite only, and a Postgres is configured",
-      hint: "amber restore SNAPSHOT --files restores the rest.",
-    });
-  }
-  if (hasDatabase(snapshot)) return;
+  if (to === undefined && database?.engine === "postgres" ? snapshot.facts.postgres : hasDatabase(snapshot)) return;
   throw new AmberError("SNAPSHOT_FILE_UNKNOWN", {
     message: `Cannot restore the database: the snapshot ${idOf(snapshot)} has none`,
     hint: "amber snapshots lists the others.",

@@ -5,6 +5,7 @@ import { explainFailure } from "../capture/restore_failure.ts";
 import { stage, type Staged } from "../capture/stage.ts";
 import { removeIfThere } from "../capture/target_folder.ts";
 import { AmberError } from "../errors.ts";
+import type { PostgresRestore } from "../capture/postgres/restore.ts";
 import type { SnapshotReader } from "../repository/reader.ts";
 import type { Snapshot } from "../repository/snapshot_file.ts";
 import type { Looked } from "./restore_look.ts";
@@ -39,6 +40,9 @@ export async function takeSafety({ takeSafety, report }: RestoreOptions): Promis
   return taken.id;
 }
 
+/** The Postgres database that comes, when one does. */
+export type PostgresPart = Pick<PostgresRestore, "plan" | "load" | "commit" | "isDone" | "end">;
+
 export interface Prepared {
   contents: SnapshotReader;
   target: RestoreTarget;
@@ -72,20 +76,23 @@ export async function stageAll(
 
 /** From the moment that this returns the restore is decided. */
 export function decide(
-  { calls = restoreCalls, random, now }: RestoreOptions,
-  { snapshot, target, asked, looked, staged, safety }: Omit<Prepared, "contents"> & {
+  { calls = restoreCalls, now }: RestoreOptions,
+  { id, snapshot, target, asked, looked, staged, safety, postgres }: Omit<Prepared, "contents"> & {
+    id: string;
     snapshot: Snapshot;
+    postgres: { database: string; schema: boolean } | undefined;
     staged: Staged;
     safety: string | undefined;
   },
 ): Decision {
   const decision: Decision = {
-    id: random(16).toHex(),
+    id,
     snapshot: snapshot.hash,
     name: snapshot.name,
     asked,
     target: target.root,
     ...(target.database === undefined ? {} : { database: target.database }),
+    ...(postgres === undefined ? {} : { postgres }),
     ...(safety === undefined ? {} : { safety }),
     time: now().toISOString(),
     names: staged.names,
@@ -98,7 +105,12 @@ export function decide(
 
 export async function finishStaged(
   options: RestoreOptions,
-  { decision, looked, target }: { decision: Decision; looked: Looked; target: RestoreTarget },
+  { decision, looked, target, postgres }: {
+    decision: Decision;
+    looked: Looked;
+    target: RestoreTarget;
+    postgres: PostgresPart | undefined;
+  },
 ): Promise<{ placed: number; gone: number; bytes: number }> {
   const { calls = restoreCalls, stop, report, replace = false } = options;
   try {
@@ -108,6 +120,7 @@ export async function finishStaged(
       folder: target.folder,
       items: looked.items,
       root: target.root,
+      ...(postgres ? { postgres } : {}),
       ...(target.database === undefined ? {} : { database: target.database }),
       isKept: target.isKept,
       progress: (what, done, total) =>

@@ -40,7 +40,7 @@ export interface RestorePlaces {
   /** The repository's folder, when it is one: it is left alone wherever it lies. */
   repositoryFolder?: string;
   data: string;
-  /** The configured database. Postgres is left alone by this version. */
+  /** The configured database. */
   database?: DatabaseAddress;
   scratch: string;
   /** Other folders that are left alone: the cache. */
@@ -51,10 +51,14 @@ export interface RestorePlaces {
   waitMs?: number;
   now: () => Date;
   random: (size: number) => Uint8Array;
+  /** user@host, for the database's own lists. */
+  by?: string;
   stop: AbortSignal;
   report: (event: RestoreEvent) => void;
   /** Rename where a database cannot be written through SQLite: only when no server has it open. */
   replace?: boolean;
+  /** The snapshot's own schema.sql may make the tables of an empty Postgres database: it is run as it is. */
+  schema?: boolean;
   /** Give owners, and set-id bits, as the snapshot has them. */
   owners?: boolean;
   /** For tests: file and database calls that fail, or kill the process. */

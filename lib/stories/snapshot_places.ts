@@ -73,8 +73,6 @@ export function refuseEmpty(options: SnapshotOptions, places: Places, parent: Sn
     ? "there is no database either"
     : belongsInside && configured === undefined
     ? `the configured database "${(database as { path: string }).path}" should lie in it`
-    : database.engine === "postgres"
-    ? "there is nothing else that this version could take a snapshot of"
     // A safety snapshot is taken of what is there, also when that is nothing: a wipe of the files came before.
     : options.kind !== "safety" &&
         (parent?.facts.files ?? 0) > (parent?.facts.databases.filter(({ path }) => path.startsWith("/")).length ?? 0)

@@ -20,13 +20,14 @@ import {
   type Snapshot,
   type SnapshotFacts,
 } from "../repository/snapshot_file.ts";
-import { fileBlockSize } from "../repository/tree.ts";
+import { fileBlockSize, postgresPrefix } from "../repository/tree.ts";
 import { copyForward } from "./copy_forward.ts";
 import { FactsReader } from "./database_facts.ts";
 import { KnownContent } from "./known_content.ts";
 import { Partials, StartOver } from "./partial.ts";
 import { readParentIndex } from "./parent_index.ts";
 import type { SnapshotOptions } from "./snapshot.ts";
+import type { PostgresMoment } from "../capture/postgres/contents.ts";
 import type { Places } from "./snapshot_places.ts";
 import { storeEntries } from "./store_entries.ts";
 import { packsInUse, type StoredEntry, storeTree } from "./stored_tree.ts";
@@ -63,7 +64,10 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
   const reader = parent && new SnapshotReader(repository.store, parent, pool);
   const known = new KnownContent(reader, { without: numbersOf(parent?.packs ?? [], missing) });
   const excluded = new Map<string, Set<string>>();
-  await using instant = await takeInstant(await instantOptions(attempt, known, excluded));
+  await using moment = await postgresMoment(options);
+  await using instant = await takeInstant({ ...await instantOptions(attempt, known, excluded), postgres: moment });
+  const postgres = await moment?.read();
+  if (moment && !postgres) throw new StartOver("tables of the Postgres database were made or dropped meanwhile");
   const packer = new Packer(repository.store, pool, { firstNumber: nextNumber(parent), random });
   await using facts = new FactsReader(instant, parent);
   using copies = new Copies(places.scratch, random, instant);
@@ -94,6 +98,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
   });
   const entries = await storeEntries({
     instant,
+    postgres,
     imageOf: (database) => copies.imageOf(database),
     parentTimeMs: parent ? Date.parse(parent.time) : 0,
     remark: (remark) => remarks.push(remark),
@@ -104,7 +109,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     pool,
     known,
     stop: options.stop,
-    read: progressOf(options, instant),
+    read: progressOf(options, instant, postgres?.estimate ?? 0),
   });
   known.end();
   const leaving = await copyForward(entries, known, packer);
@@ -124,6 +129,7 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
       tree,
       stored: packer.stored,
       databases,
+      ...(postgres ? { postgres: postgres.facts() } : {}),
       remarks: shorten(remarks),
       durationMs: Math.round(performance.now() - started),
     },
@@ -140,6 +146,13 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
     options.report({ type: "note", message: error.message });
   }
   return snapshot;
+}
+
+/** The driver is loaded only for Postgres. */
+async function postgresMoment(options: SnapshotOptions): Promise<PostgresMoment | undefined> {
+  if (options.database.engine !== "postgres") return undefined;
+  const { PostgresMoment } = await import("../capture/postgres/contents.ts");
+  return new PostgresMoment(options.database, options);
 }
 
 /**
@@ -205,7 +218,7 @@ async function noteMissing(
 }
 
 function countsOf(entries: readonly StoredEntry[]): Pick<SnapshotFacts, "files" | "folders" | "bytes"> {
-  const files = entries.filter(({ type }) => type === "file");
+  const files = entries.filter(({ type, path }) => type === "file" && !path.startsWith(postgresPrefix));
   return {
     files: files.length,
     folders: entries.filter(({ type }) => type === "folder").length,
@@ -213,9 +226,14 @@ function countsOf(entries: readonly StoredEntry[]): Pick<SnapshotFacts, "files" 
   };
 }
 
-function progressOf({ report }: SnapshotOptions, { entries, databases }: Instant): (bytes: number) => void {
+function progressOf(
+  { report }: SnapshotOptions,
+  { entries, databases }: Instant,
+  postgresBytes: number,
+): (bytes: number) => void {
   const total = entries.reduce((sum, { size, isKnown }) => sum + (isKnown ? 0 : size), 0) +
-    databases.reduce((sum, { isUnchanged, pinned }) => sum + (isUnchanged ? 0 : pinned.pages * pinned.pageSize), 0);
+    databases.reduce((sum, { isUnchanged, pinned }) => sum + (isUnchanged ? 0 : pinned.pages * pinned.pageSize), 0) +
+    postgresBytes;
   let done = 0;
   return (bytes) => {
     done += bytes;

@@ -1,7 +1,14 @@
 import type { AmberError } from "../errors.ts";
 import { type Drill, readDrills } from "../repository/drills.ts";
 import { Repository } from "../repository/repository.ts";
-import { type DatabaseFacts, idOf, type Kind, readName, type Snapshot } from "../repository/snapshot_file.ts";
+import {
+  type DatabaseFacts,
+  idOf,
+  type Kind,
+  type PostgresFacts,
+  readName,
+  type Snapshot,
+} from "../repository/snapshot_file.ts";
 import type { ObjectStore } from "../stores/store.ts";
 import { isIncomplete } from "./snapshot.ts";
 
@@ -31,6 +38,8 @@ export interface ShownSnapshot {
   incomplete: boolean;
   /** Each database with its rows and migrations. */
   databases: Pick<DatabaseFacts, "path" | "configured" | "rows" | "migrations">[];
+  /** The Postgres database, when it is in it. */
+  postgres?: Pick<PostgresFacts, "name" | "server" | "bytes" | "rows" | "migrations">;
   /** The newest drill of it; absent: it was not tried. */
   drill?: ShownDrill;
   /** user@host */
@@ -115,6 +124,7 @@ export function showSnapshot(snapshot: Snapshot, drill?: Drill): ShownSnapshot {
     databases: databases.map(({ path, configured, rows, migrations }) => {
       return { path, configured, rows, ...(migrations ? { migrations } : {}) };
     }),
+    ...(facts.postgres ? { postgres: showPostgres(facts.postgres) } : {}),
     ...(drill ? { drill: showDrill(drill) } : {}),
     by,
     amber,
@@ -136,7 +146,14 @@ function nameOfDamaged({ where }: AmberError): { name: string; time?: string; ha
   return { name, ...readName(name) };
 }
 
+function showPostgres({ name, server, bytes, rows, migrations }: PostgresFacts): ShownSnapshot["postgres"] {
+  return { name, server, bytes, rows, ...(migrations ? { migrations } : {}) };
+}
+
 /** The migration that a snapshot stands at: that of the configured database. */
-export function migrationOf({ databases }: Pick<ShownSnapshot, "databases">): DatabaseFacts["migrations"] {
+export function migrationOf(
+  { databases, postgres }: Pick<ShownSnapshot, "databases" | "postgres">,
+): DatabaseFacts["migrations"] {
+  if (postgres) return postgres.migrations;
   return databases.find(({ configured }) => configured)?.migrations;
 }

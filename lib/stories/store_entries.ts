@@ -5,6 +5,7 @@ import type { openRegular, RegularFile } from "../capture/regular_file.ts";
 import type { Remark } from "../repository/snapshot_file.ts";
 import { comparePaths, type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts";
 import { isUnchanged } from "./known_content.ts";
+import type { PostgresContents, PostgresPart } from "../capture/postgres/contents.ts";
 import {
   type Content,
   type ContentStore,
@@ -13,10 +14,13 @@ import {
   type StoredContent,
   storeSmall,
 } from "./store_content.ts";
+import { storeRows } from "./store_rows.ts";
 import type { StoredEntry, StoredFile } from "./stored_tree.ts";
 
 export interface EntryStore extends ContentStore {
   instant: Instant;
+  /** The Postgres database of that moment. */
+  postgres?: PostgresContents;
   /** The pages of databases that are not unchanged. */
   imageOf: (database: CapturedDatabase) => Promise<Image>;
   /** When the parent was taken, ms; without one it does not matter. */
@@ -37,27 +41,34 @@ export async function storeEntries(to: EntryStore): Promise<StoredEntry[]> {
   const entries: StoredEntry[] = [];
   const inodes = new Map<string, number>(); // of files that may have more names
   const heap = new Heap();
-  const items = inOrder(to.instant).reverse();
+  const items = inOrder(to.instant, to.postgres?.parts() ?? []).reverse();
   for (let item = items.pop(); item; item = items.pop()) { // each is gone when it is done
     to.stop.throwIfAborted();
     if (items.length % 256 === 0) heap.tend();
     const parent = await to.known.at(item.path);
     const begun = (file: StoredFile) => to.trace(entries, file);
-    const entry = "file" in item
+    const entry = "chunks" in item
+      ? await storePart(item, parent, to, begun)
+      : "file" in item
       ? await storeDatabase(item, parent, to, begun)
       // Read in its place, the first name may have led to another file by then.
       : item.sameAs !== undefined && inodes.get(item.sameAs) === item.inode
       ? { ...commonOf(item), type: "hardlink" as const, target: item.sameAs }
       : await storePath(item, parent, to, begun);
     if (entry) entries.push(entry);
-    if (entry?.type === "file" && ("file" in item || item.names > 1)) inodes.set(item.path, entry.inode);
+    if (entry?.type === "file" && !("chunks" in item) && ("file" in item || item.names > 1)) {
+      inodes.set(item.path, entry.inode);
+    }
     await to.trace(entries);
   }
   return entries;
 }
 
-function inOrder({ entries, databases }: Instant): (Captured | CapturedDatabase)[] {
-  return [...entries.splice(0), ...databases].sort((a, b) => comparePaths(a.path, b.path));
+function inOrder(
+  { entries, databases }: Instant,
+  parts: readonly PostgresPart[],
+): (Captured | CapturedDatabase | PostgresPart)[] {
+  return [...entries.splice(0), ...databases, ...parts].sort((a, b) => comparePaths(a.path, b.path));
 }
 
 function commonOf({ path, mode, uid, gid, mtimeMs }: Captured | CapturedDatabase["scanned"]) {
@@ -228,6 +239,24 @@ async function storeDatabase(
     begun: (runs) => begun({ ...common, size, inode, blockSize, runs }),
   });
   return { ...common, inode, blockSize, ...stored };
+}
+
+async function storePart(
+  part: PostgresPart,
+  parent: Entry | undefined,
+  to: EntryStore,
+  begun: (file: StoredFile) => Promise<void>,
+): Promise<StoredEntry> {
+  const common = {
+    ...{ path: part.path, mode: 0o600, uid: 0, gid: 0, mtimeMs: 0, inode: 0 },
+    ...{ type: "file" as const, blockSize: 0, database: false },
+  };
+  const { rows, ...stored } = await storeRows(part.chunks(), parent?.type === "file" ? parent : undefined, {
+    ...to,
+    begun: (runs) => begun({ ...common, size: 0, runs }),
+  });
+  to.postgres!.stored(part, { rows, size: stored.size });
+  return { ...common, ...stored };
 }
 
 function pagesOf(image: Image): Content {

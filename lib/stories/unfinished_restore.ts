@@ -12,6 +12,7 @@ import { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { idLength, readName, type Snapshot } from "../repository/snapshot_file.ts";
 import { outlinesOf } from "./restore_look.ts";
+import { postgresOf } from "./restore_with_postgres.ts";
 import { ownTarget, type RestoreTarget } from "./restore_target.ts";
 import type { RestorePlaces, RestoreResult } from "./restore_types.ts";
 
@@ -92,9 +93,11 @@ export async function finishRestore(
   const items = await itemsOf(snapshot, contents, decision, target);
   refuseOtherPlace(decision, items, target);
   const { root, folder, database } = target;
+  const postgres = postgresOf(places, decision, contents, target);
   const common = {
     ...{ calls, folder, decision, items, root, stop, report, replace, waitMs },
     ...(database === undefined ? {} : { database }),
+    ...(postgres === undefined ? {} : { postgres }),
     isKept: target.isKept,
   };
   try {

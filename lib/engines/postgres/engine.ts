@@ -101,6 +101,13 @@ export class PostgresEngine implements Engine {
     }
   }
 
+  /** Runs `COPY … FROM stdin` in the transaction that `begin()` began; gives how many rows came. */
+  async copyIn(sql: string, source: AsyncIterable<Uint8Array>): Promise<number> {
+    return await this.#connection().copyIn(sql, source, { signal: this.options.stop }).catch((error) =>
+      this.#fail(error)
+    );
+  }
+
   async lock(request: LockRequest): Promise<void> {
     if (this.#held) return;
     this.#held = await takeLock(this.#first, this.#key, request, {

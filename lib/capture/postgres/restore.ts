@@ -1,0 +1,238 @@
+import type { PostgresAddress } from "../../database_url.ts";
+import { type EngineEvent, StatementFailure } from "../../engines/engine.ts";
+import { PostgresEngine } from "../../engines/postgres/engine.ts";
+import {
+  copyRows,
+  replaceLargeObjects,
+  replaceRows,
+  setSequences,
+  tablesWithRows,
+} from "../../engines/postgres/load.ts";
+import { fingerprint } from "../../engines/postgres/schema/fingerprint.ts";
+import { type DatabaseSchema, readSchema, readSettings } from "../../engines/postgres/schema/read_schema.ts";
+import { schemaParts } from "../../engines/postgres/schema/schema_sql.ts";
+import type { PlannedPostgres } from "../restore_plan.ts";
+import { AmberError } from "../../errors.ts";
+import type { SnapshotReader } from "../../repository/reader.ts";
+import type { PostgresFacts } from "../../repository/snapshot_file.ts";
+import { isEmptyDatabase, wayOf } from "./way.ts";
+import { StoredPostgres } from "./stored.ts";
+
+export interface PostgresRestoreOptions {
+  address: PostgresAddress;
+  contents: SnapshotReader;
+  /** `schema.sql` may be run where nothing else leads to the schema. */
+  schema: boolean;
+  /** A database that is missing is made. */
+  create: boolean;
+  waitMs: number;
+  by: string;
+  stop: AbortSignal;
+  report: (event: Extract<EngineEvent, { type: "note" | "waiting" }>) => void;
+}
+
+/** The table that says, in the commit of the restore itself, that it is done. */
+const marker = "amber_restore";
+
+/** How long others may hold a table before the restore gives up. */
+const lockSettings = (waitMs: number) => `set local lock_timeout = ${Math.max(1, Math.round(waitMs))}`;
+
+/**
+ * Brings a Postgres database back in one transaction: until it commits, everybody sees what was there before.
+ */
+export class PostgresRestore implements AsyncDisposable {
+  private constructor(
+    private readonly options: PostgresRestoreOptions,
+    private readonly engine: PostgresEngine,
+    private readonly stored: StoredPostgres,
+    readonly plan: PlannedPostgres,
+  ) {}
+
+  /** Looks at both sides; changes nothing. @throws {AmberError} RESTORE_BLOCKED, OBJECT_DAMAGED, DATABASE_* */
+  static async open(options: PostgresRestoreOptions): Promise<PostgresRestore> {
+    const { contents, address, waitMs, stop, by, report, create } = options;
+    const stored = (await StoredPostgres.open(contents))!;
+    const facts = contents.snapshot.facts.postgres!;
+    const engine = await PostgresEngine.open(address, {
+      ...{ waitMs, stop, by, create, readOnly: false },
+      report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
+    });
+    try {
+      const here = await inTransaction(engine, () => readSchema((sql) => engine.query(sql)));
+      const rows = Object.values(facts.rows).reduce((sum, count) => sum + count, 0);
+      const plan: PlannedPostgres = {
+        database: engine.where,
+        way: wayOf(fingerprint(stored.schema.objects), fingerprint(ofApp(here).objects), options, engine.where),
+        tables: Object.keys(facts.rows).length,
+        rows,
+        replaces: tablesWithRows(here).length > 0,
+        ...(facts.migrations ? { migrations: facts.migrations } : {}),
+      };
+      return new PostgresRestore(options, engine, stored, plan);
+    } catch (error) {
+      await engine.close();
+      throw explained(error, engine.where);
+    }
+  }
+
+  /**
+   * Does everything but the commit, under the migration lock.
+   *
+   * @param id The restore's own, kept in the marker.
+   * @throws {AmberError} RESTORE_BLOCKED, OBJECT_DAMAGED, LOCK_HELD, STATEMENT_FAILED; nothing is changed then.
+   */
+  async load(id: string): Promise<void> {
+    const { engine, options: { waitMs } } = this;
+    try {
+      await engine.lock({ waitMs, journaled: false });
+      await engine.begin();
+      await engine.query(
+        `${readSettings}; ${
+          lockSettings(waitMs)
+        }; set local check_function_bodies = off; set local xmloption = content; ` +
+          "set local client_min_messages = warning; set local statement_timeout = 0; set local default_tablespace = ''",
+      );
+      await this.#dropMarker();
+      const counts = this.plan.way === "rows" ? await this.#exchangeRows() : await this.#make();
+      this.#compare(counts);
+      await engine.query(
+        `create table ${this.#marker} (id text primary key); insert into ${this.#marker} values ('${id}')`,
+      );
+    } catch (error) {
+      await engine.rollback();
+      throw explained(error, engine.where);
+    }
+  }
+
+  async commit(): Promise<void> {
+    await this.engine.commit();
+  }
+
+  /** Whether the restore of this id has committed. */
+  async isDone(id: string): Promise<boolean> {
+    const [there] = await this.engine.query(`select to_regclass('${this.#marker}') is not null as yes`);
+    if (!isYes(there?.yes)) return false;
+    const [row] = await this.engine.query(`select exists (select from ${this.#marker} where id = '${id}') as yes`);
+    return isYes(row?.yes);
+  }
+
+  /** The plan is done with: nobody asks any more. */
+  async end(): Promise<void> {
+    await this.#dropMarker();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine.close();
+  }
+
+  get #marker(): string {
+    return this.engine.history.replace(/amber_migrations$/, marker);
+  }
+
+  async #dropMarker(): Promise<void> {
+    await this.engine.query(`drop table if exists ${this.#marker}`);
+  }
+
+  /** The schema is there: looked at again, now that nobody else changes it. */
+  async #exchangeRows(): Promise<Record<string, number>> {
+    const { engine, stored } = this;
+    const read = () => readSchema((sql) => engine.query(sql));
+    const before = await read();
+    const tables = tablesWithRows(before).map(({ quoted }) => `only ${quoted}`);
+    if (tables.length > 0) await engine.query(`lock table ${tables.join(", ")} in access exclusive mode`);
+    const wanted = fingerprint(stored.schema.objects);
+    wayOf(wanted, fingerprint(ofApp(before).objects), this.options, engine.where);
+    const counts = await replaceRows(engine, before, stored.source());
+    if (fingerprint((await read()).objects).structure !== fingerprint(before.objects).structure) {
+      throw new Error("the schema is not what it was before the rows were exchanged");
+    }
+    return counts;
+  }
+
+  /** Makes everything, the rows in the middle. */
+  async #make(): Promise<Record<string, number>> {
+    const { engine, stored, options: { report } } = this;
+    const parts = (rights: boolean) => schemaParts(stored.schema, { rights });
+    let rights = true;
+    await engine.query("savepoint amber_rights");
+    try {
+      await engine.query(parts(true).preData || "select 1");
+    } catch (error) {
+      // A role that is missing here, or whom this one may not give anything to.
+      if (!(error instanceof StatementFailure) || !["42704", "42501"].includes(error.code ?? "")) throw error;
+      await engine.query("rollback to savepoint amber_rights");
+      report({ type: "note", message: `owners and rights are left out: ${error.message}` });
+      rights = false;
+      await engine.query(parts(false).preData || "select 1");
+    }
+    const source = stored.source();
+    const counts = await copyRows(engine, tablesWithRows(stored.schema), source);
+    await setSequences(engine, source.sequences);
+    await replaceLargeObjects(engine, source);
+    await engine.query(parts(rights).postData || "select 1");
+    return counts;
+  }
+
+  /** Rows that came against those that were counted when the snapshot was taken. */
+  #compare(counts: Record<string, number>): void {
+    const { rows } = this.options.contents.snapshot.facts.postgres as PostgresFacts;
+    for (const [table, count] of Object.entries(rows)) {
+      if (counts[table] === count) continue;
+      throw new AmberError("OBJECT_DAMAGED", {
+        message: `Cannot restore the table ${table}: ${
+          counts[table] ?? 0
+        } rows came, and the snapshot counted ${count}`,
+        where: table,
+        hint: "Nothing was changed. amber verify says what is damaged; other snapshots can still be restored.",
+      });
+    }
+  }
+}
+
+/** Whether nothing of an app is in a database. */
+export async function isPostgresEmpty(
+  address: PostgresAddress,
+  { report, ...options }: Pick<PostgresRestoreOptions, "waitMs" | "by" | "stop" | "report">,
+): Promise<boolean> {
+  const engine = await PostgresEngine.open(address, {
+    ...{ ...options, create: true, readOnly: false },
+    report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
+  });
+  try {
+    const here = await inTransaction(engine, () => readSchema((sql) => engine.query(sql)));
+    return isEmptyDatabase(fingerprint(here.objects));
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Without what is amber's own and comes and goes. */
+function ofApp(schema: DatabaseSchema): DatabaseSchema {
+  const isMarker = (name: string | undefined) => name !== undefined && new RegExp(`\\.${marker}$`).test(name);
+  return { ...schema, objects: schema.objects.filter(({ name, table }) => !isMarker(name) && !isMarker(table)) };
+}
+
+async function inTransaction<T>(engine: PostgresEngine, work: () => Promise<T>): Promise<T> {
+  await engine.query(`begin isolation level repeatable read read only; ${readSettings}`);
+  try {
+    return await work();
+  } finally {
+    await engine.query("rollback").catch(() => {});
+  }
+}
+
+function isYes(value: unknown): boolean {
+  return value === true || value === "t";
+}
+
+function explained(error: unknown, where: string): unknown {
+  if (!(error instanceof StatementFailure)) return error;
+  const isLock = error.code === "55P03";
+  return new AmberError(isLock ? "TABLE_LOCKED" : "STATEMENT_FAILED", {
+    message: `Cannot restore the Postgres database: ${error.message}`,
+    where,
+    detail: error.detail ?? error.context,
+    hint: isLock ? "Nothing was changed. Somebody uses a table: stop the server, or give a longer --wait." : error.hint,
+    cause: error,
+  });
+}

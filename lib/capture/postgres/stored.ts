@@ -1,0 +1,124 @@
+import type { LoadSource, SequenceValue } from "../../engines/postgres/load.ts";
+import type {
+  DatabaseSchema,
+  SchemaObject,
+  SchemaSequence,
+  SchemaTable,
+} from "../../engines/postgres/schema/schema_object.ts";
+import { AmberError } from "../../errors.ts";
+import type { SnapshotReader } from "../../repository/reader.ts";
+import { type FileEntry, postgresPrefix } from "../../repository/tree.ts";
+import { largeObjectPiece, rowsPath } from "./paths.ts";
+
+/** The Postgres database of a snapshot, as it is stored. */
+export class StoredPostgres {
+  private constructor(
+    readonly schema: DatabaseSchema,
+    readonly sequences: SequenceValue[],
+    private readonly reader: SnapshotReader,
+    private readonly entries: ReadonlyMap<string, FileEntry>,
+  ) {}
+
+  /** Undefined when there is none. @throws {AmberError} OBJECT_DAMAGED, OBJECT_MISSING */
+  static async open(reader: SnapshotReader): Promise<StoredPostgres | undefined> {
+    if (!reader.snapshot.facts.postgres) return undefined;
+    const entries = new Map<string, FileEntry>();
+    for await (const entry of reader.entries()) {
+      if (entry.type === "file" && entry.path.startsWith(postgresPrefix)) entries.set(entry.path, entry);
+      else if (entry.path > postgresPrefix) break;
+    }
+    const read = (name: string) => textOf(reader, entries.get(postgresPrefix + name), name);
+    return new StoredPostgres(
+      schemaOf(await read("schema.jsonl")),
+      sequencesOf(await read("sequences")),
+      reader,
+      entries,
+    );
+  }
+
+  source(): LoadSource {
+    const bytesOf = (path: string) => {
+      const entry = this.entries.get(path);
+      return entry && contentOf(this.reader, entry);
+    };
+    return {
+      rows: (table) => bytesOf(rowsPath(table)),
+      sequences: this.sequences,
+      largeObjects: bytesOf(`${postgresPrefix}large-objects`),
+      largeObjectPiece,
+    };
+  }
+
+  /** The rows of one table, by its schema and name. */
+  entryOf(table: Pick<SchemaTable, "schema" | "name">): FileEntry | undefined {
+    return this.entries.get(rowsPath(table));
+  }
+}
+
+/** The bytes are there until the next ones are asked for. */
+async function* contentOf(reader: SnapshotReader, entry: FileEntry): AsyncGenerator<Uint8Array> {
+  for await (const { bytes } of reader.pieces(entry)) if (bytes) yield bytes;
+}
+
+/** More than the schema of any database takes, characters. */
+const longestText = 256 << 20;
+
+async function textOf(reader: SnapshotReader, entry: FileEntry | undefined, name: string): Promise<string> {
+  if (!entry || entry.contentHash === undefined) throw damaged(`its "${name}" is not there`);
+  if (entry.size > longestText) throw damaged(`its "${name}" is larger than any`);
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const bytes of contentOf(reader, entry)) text += decoder.decode(bytes, { stream: true });
+  return text + decoder.decode();
+}
+
+function schemaOf(text: string): DatabaseSchema {
+  const objects: SchemaObject[] = [];
+  const tables: SchemaTable[] = [];
+  const sequences: SchemaSequence[] = [];
+  let head: Record<string, unknown> | undefined;
+  try {
+    for (const line of text.split("\n")) {
+      if (line === "") continue;
+      const { is, ...value } = JSON.parse(line);
+      if (is === "object") objects.push(value);
+      else if (is === "table") tables.push(value);
+      else if (is === "sequence") sequences.push(value);
+      else if (is === "database") head = value;
+    }
+  } catch {
+    throw damaged("its schema is malformed");
+  }
+  const areWhole = objects.every(({ kind, name, sql, section }) => [kind, name, sql, section].every(isText)) &&
+    tables.every((one) => [one.schema, one.name, one.quoted, one.kind].every(isText) && Array.isArray(one.columns)) &&
+    sequences.every(({ quoted }) => isText(quoted));
+  if (!head || !areWhole) throw damaged("its schema is malformed");
+  return { ...head, objects, tables, sequences } as DatabaseSchema;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function sequencesOf(text: string): SequenceValue[] {
+  return text.split("\n").slice(0, -1).map((line) => {
+    const [name, value, isCalled] = line.split("\t").map(unescaped);
+    if (name === undefined || !/^-?\d{1,19}$/.test(value ?? "")) {
+      throw damaged("where its sequences stand is malformed");
+    }
+    return { name, value: value!, isCalled: isCalled === "t" };
+  });
+}
+
+/** A field of COPY's text form. */
+function unescaped(field: string): string {
+  const named: Record<string, string> = { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t", v: "\v" };
+  return field.replace(/\\(.)/gs, (_, one: string) => named[one] ?? one);
+}
+
+function damaged(why: string): AmberError {
+  return new AmberError("OBJECT_DAMAGED", {
+    message: `Cannot read the Postgres database of the snapshot: ${why}`,
+    hint: "amber verify says what else is damaged. Other snapshots can still be restored: amber snapshots",
+  });
+}

@@ -1,0 +1,95 @@
+/** Postgres in a snapshot, and back: the same instant, the same id, and no client tools. pg_dump is the oracle. */
+import assert from "node:assert/strict";
+import { command } from "../support/command.ts";
+import { type PostgresDatabase, sharedPostgres } from "../support/postgres.ts";
+import { findProgram } from "../support/programs.ts";
+import { testWith } from "../support/skip.ts";
+import { tortured } from "../engines/postgres/torture.ts";
+import { type DataApp, dataApp } from "./data_app.ts";
+
+/** All of a database as pg_dump writes it, rows too. */
+async function dump({ url }: PostgresDatabase): Promise<string> {
+  const { code, stdout, stderr } = await command(findProgram("pg_dump")!, [url], { cwd: "/" });
+  assert.equal(code, 0, stderr);
+  return stdout.replace(/^\\(un)?restrict .*\n/gm, "");
+}
+
+async function appOn(database: PostgresDatabase): Promise<DataApp> {
+  return await dataApp({ "data/uploads/cat.txt": "meow" }, { DATABASE_URL: database.url });
+}
+
+/** Every built-in type with the values that are easily lost. */
+const typesSql = `
+  create table values_of_types (
+    id int primary key, b boolean, i2 smallint, i4 int, i8 bigint, n numeric, r real, d double precision, m money,
+    c char(5), v varchar(20), t text, y bytea, ts timestamp, tz timestamptz, da date, ti time, tt timetz, iv interval,
+    u uuid, j json, jb jsonb, x xml, ip inet, ci cidr, ma macaddr, m8 macaddr8, bi bit(3), vb varbit, p point, l line,
+    ls lseg, bo box, pa path, po polygon, cr circle, tv tsvector, tq tsquery, i4r int4range, ia int[], ta text[][],
+    o oid, rc regclass, doubled bigint generated always as (i4::bigint * 2) stored);
+  insert into values_of_types values
+    (1, true, -32768, -2147483648, -9223372036854775808, 'NaN', 'Infinity', '-Infinity', '-12.34', 'ab', '', E'\\t\\n\\\\ \\r',
+     '\\x00ff0a5c', '-infinity', 'infinity', 'infinity', '23:59:59.999999', '24:00:00-15:59', '-1 year 2 mons -3 days 00:00:00.000001',
+     '00000000-0000-0000-0000-000000000001', '{"a": 1,  "a": 2}', '{"a": 2}', '<a>ä</a>', '::1/64', '10.0.0.0/8',
+     '08:00:2b:01:02:03', '08:00:2b:01:02:03:04:05', '101', '', '(1e300,-1e-300)', '{1,-1,0}', '[(0,0),(1,1)]', '(1,1),(0,0)',
+     '[(0,0),(1,1)]', '((0,0),(1,1),(2,0))', '<(0,0),1>', 'a:1A b', 'a & !b', '[1,5)', '{1,NULL,3}', '{{"a,b","NULL"},{"\\"",""}}',
+     4294967295, 'values_of_types'),
+    (2, null, 32767, 2147483, 9223372036854775807, '1e-1000', 'NaN', '0.1', null, null, null, '漢😀', '', '0001-01-01 00:00:00 BC',
+     '2026-02-29 12:00:00.123456+00'::timestamptz - interval '0', 'epoch', null, null, null, null, null, null, null, null, null, null, null,
+     null, null, null, null, null, null, null, null, null, null, null, 'empty', '{}', null, null, null);`
+  .replace("'2026-02-29 12", "'2026-02-28 12");
+
+testWith(
+  ["postgres", "pg_dump"],
+  "values of every built-in type come back, into the same database and into an empty one",
+  async () => {
+    const server = await sharedPostgres();
+    await using original = await server.database();
+    await using empty = await server.database();
+    await original.sql(`${typesSql}
+    create table empty (id bigint generated always as identity primary key, text text);
+    create table parent (id int primary key, child int); create table child (id int primary key, parent int references parent);
+    alter table parent add constraint to_child foreign key (child) references child deferrable initially deferred;
+    begin; insert into parent values (1, 2); insert into child values (2, 1); commit;
+    create sequence odd increment -7 minvalue -1000 maxvalue 1000 start 500 cycle; select nextval('odd'); select nextval('odd');
+    create table audit (what text); create function audit() returns trigger language plpgsql as
+      'begin insert into audit values (tg_op); return null; end';
+    create trigger audited after insert or update or delete on child for each row execute function audit();
+    create trigger off after insert on parent for each row execute function audit(); alter table parent disable trigger off;
+    create table secret (id int); insert into secret values (7); alter table secret enable row level security, force row level security;
+    create table "weird ""name"".x/y" ("a\\b" int, "ü" text); insert into "weird ""name"".x/y" values (1, 'z');
+    select lo_from_bytea(4711, decode(repeat('00ff', 300000), 'hex')); select lo_create(4712);
+    create materialized view sums as select sum(i4) from values_of_types;`);
+    const before = await dump(original);
+    await using app = await appOn(original);
+    const taken = await app.result("snapshot");
+    assert.deepEqual([taken.coversDatabase, taken.files], [true, 2]);
+    const { rows } = taken.postgres as { rows: Record<string, number> };
+    assert.equal(rows["public.values_of_types"], 2);
+    assert.equal(rows[`public."weird ""name"".x/y"`], 1);
+
+    await original.sql(`delete from child; delete from parent where id = 1; update values_of_types set t = 'lost';
+    insert into empty (text) values ('new'); select nextval('odd'); select lo_unlink(4711); truncate audit; drop table if exists none`);
+    assert.notEqual(await dump(original), before);
+    await app.ends(0, ["restore", String(taken.id), "--yes"]);
+    assert.equal(await dump(original), before);
+
+    const into = { env: { DATABASE_URL: empty.url } };
+    const refused = await app.ends(1, ["restore", String(taken.id), "--database", "--yes"], into);
+    assert.match(refused.stderr, /RESTORE_BLOCKED/);
+    await app.ends(0, ["restore", String(taken.id), "--database", "--yes", "--schema"], into);
+    assert.equal(await dump(empty), before);
+  },
+);
+
+testWith(["postgres", "pg_dump"], "a schema with everything in it round-trips with its rows", async () => {
+  const server = await sharedPostgres();
+  await using original = await tortured(server);
+  await using empty = await server.database();
+  await using app = await appOn(original);
+  const before = await dump(original);
+  const id = await app.take();
+  await app.ends(0, ["restore", id, "--yes"]);
+  assert.equal(await dump(original), before, "rows exchanged");
+  await app.ends(0, ["restore", id, "--database", "--yes", "--schema"], { env: { DATABASE_URL: empty.url } });
+  assert.equal(await dump(empty), before, "made by schema.sql");
+});
