@@ -26,7 +26,7 @@ export interface LivenessOptions {
   silenceMs: number;
 }
 
-const connectMs = 5_000;
+const connectMs = 5_000; // at most; less when silence is noticed sooner
 /** A single bad sighting can be an answer on its way. */
 const badSightings = 2;
 
@@ -88,7 +88,7 @@ export class Liveness {
     try {
       opened = await Connection.open(this.address, {
         applicationName: "amber watch",
-        timeoutMs: connectMs,
+        timeoutMs: Math.min(connectMs, this.options.silenceMs),
         hello: `select state, wait_event from pg_catalog.pg_stat_activity where pid = ${who}`,
       });
     } catch (error) {

@@ -3,6 +3,7 @@ import { AmberError } from "../../errors.ts";
 import { type OpenOptions, type Row, StatementFailure } from "../engine.ts";
 import { connect } from "./connect.ts";
 import { type Connection, ConnectionLost } from "./connection.ts";
+import { Interruption } from "./interruption.ts";
 import { Liveness } from "./liveness.ts";
 import { changesBetween, type ListedTable, tableListSql, tablesOf } from "./table_list.ts";
 import { lockTables } from "./table_locks.ts";
@@ -29,6 +30,11 @@ export class PinnedSession {
   #isPinned = false;
   #reading = new Set<AsyncGenerator<Uint8Array, void, void>>();
   readonly #alive: Liveness;
+  readonly #stopped = new Interruption();
+  readonly #onStop = () => {
+    this.#stopped.end(this.options.stop.reason);
+    this.connection.cancel();
+  };
 
   private constructor(
     private readonly address: PostgresAddress,
@@ -38,6 +44,7 @@ export class PinnedSession {
     readonly tables: readonly ListedTable[],
   ) {
     this.#alive = new Liveness(address, connection, { silenceMs: silenceOf(options), pid: () => this.#pid });
+    options.stop.addEventListener("abort", this.#onStop);
   }
 
   /**
@@ -57,24 +64,19 @@ export class PinnedSession {
       hello,
     });
     const alive = new Liveness(address, connection, { silenceMs: silenceOf(options), pid: () => undefined });
-    const stop = () => connection.cancel();
+    const stopped = new Interruption();
+    const stop = () => stopped.end(options.stop.reason);
     options.stop.addEventListener("abort", stop);
     try {
-      const role = String(facts?.role);
-      const tables = await alive.during(
-        lockTables(connection, {
-          ...options,
-          address,
-          role,
-          settings: settingsFor(Number(facts?.number)),
-          deadline: performance.now() + waitMs,
-        }),
-      );
+      const deadline = performance.now() + waitMs;
+      const settings = settingsFor(Number(facts?.number));
+      const locking = lockTables(connection, { ...options, address, role: String(facts?.role), settings, deadline });
+      const tables = await stopped.during(alive.during(locking));
       return new PinnedSession(address, options, connection, tables);
     } catch (error) {
+      connection.cancel(); // a server that waits for a lock does not notice that we go
       await connection.close();
-      options.stop.throwIfAborted();
-      throw refusal(error, address);
+      throw options.stop.aborted ? options.stop.reason : refusal(error, address);
     } finally {
       options.stop.removeEventListener("abort", stop);
     }
@@ -106,7 +108,7 @@ export class PinnedSession {
   async query(sql: string): Promise<Row[]> {
     this.#ready();
     try {
-      return await this.#alive.during(this.connection.query(sql));
+      return await this.#stopped.during(this.#alive.during(this.connection.query(sql)));
     } catch (error) {
       this.options.stop.throwIfAborted();
       throw refusal(error, this.address);
@@ -140,6 +142,7 @@ export class PinnedSession {
 
   /** Ends the transaction and the connection. Never throws, and never waits long. */
   async close(): Promise<void> {
+    this.options.stop.removeEventListener("abort", this.#onStop);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, goodbyeMs));
     await Promise.race([this.#rollback(), late]);

@@ -3,8 +3,11 @@
 export interface NetworkOptions {
   /** Which message of the first connection does not arrive, from 1, in both directions together. Default: none. */
   at?: number;
-  /** `cut` closes that connection. `swallow` lets nothing through any more, on any connection, and closes none. */
-  how?: "cut" | "swallow";
+  /**
+   * `cut` closes that connection. `swallow` lets nothing through any more, on any connection, and closes none.
+   * `forget` does so to that connection alone, as a router does that has lost sight of it.
+   */
+  how?: "cut" | "swallow" | "forget";
 }
 
 export interface FailingNetwork extends AsyncDisposable {
@@ -75,7 +78,7 @@ export function startNetwork(target: { host: string; port: number }, options: Ne
         throw error;
       }
     }
-    if (isFailed && how === "swallow") return; // the others do not even learn of an end
+    if (isFailed && (how === "swallow" || (isFirst && how === "forget"))) return; // the others do not even learn of an end
     close(from);
     close(to);
   };
