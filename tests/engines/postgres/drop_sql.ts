@@ -54,6 +54,8 @@ export function dropSql({ kind, name, sql, table }: SchemaObject): string {
     case "operator class":
     default:
       return `drop ${words[kind] ?? kind} ${name} cascade`;
+    case "built-in":
+      return `revoke all on ${name} from torture_reader`;
     case "user mapping":
       return `drop user mapping ${name}`;
     case "event trigger":

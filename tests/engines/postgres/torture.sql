@@ -407,6 +407,29 @@ alter default privileges for role torture_owner in schema app grant usage, selec
 alter default privileges grant usage on types to torture_reader;
 alter default privileges grant all on schemas to torture_reader;
 
+-- What is to be dropped with an extension; what is filled in an order; zones of time.
+create materialized view app.z_first as select 1 as n;
+create view app.z_view as select * from app.z_first;
+create materialized view app.a_last as select n from app.z_view;
+create function app.with_hstore() returns int language sql as 'select 1';
+alter function app.with_hstore() depends on extension hstore;
+alter index app.labels_trgm depends on extension pg_trgm;
+alter materialized view app.z_first depends on extension hstore;
+alter trigger touched on app.note depends on extension hstore;
+create table app.zoned (at timestamptz default '2026-01-01 00:00:00+05') partition by range (at);
+create table app.zoned_1 partition of app.zoned for values from ('2026-01-01 00:00:00+05') to ('2026-02-01 00:00:00+05');
+
+-- Rights on what is the server's or an extension's.
+grant execute on function pg_catalog.pg_ls_dir(text) to torture_reader;
+revoke select on pg_catalog.pg_statistic_ext_data from public;
+revoke select on pg_catalog.pg_tables from public;
+grant select on pg_catalog.pg_tables to torture_reader, torture_owner with grant option;
+grant execute on function ext.akeys(ext.hstore) to torture_reader;
+revoke execute on function ext.akeys(ext.hstore) from public;
+grant usage on type ext.hstore to torture_reader;
+revoke usage on language sql from public;
+grant create on schema pg_catalog to torture_owner;
+
 create event trigger watched on ddl_command_end when tag in ('CREATE TABLE', 'DROP TABLE') execute function app.on_event();
 create event trigger sleeping on sql_drop execute function app.on_event();
 alter event trigger sleeping disable;

@@ -10,9 +10,9 @@ export interface Remarks {
   of: (found: Found, separate: ReadonlySet<Id>, part?: Part) => string[];
 }
 
-/** Comments, and the labels of security providers. */
+/** Comments, the labels of security providers, and which extension an object is to be dropped with. */
 export async function readRemarks({ query }: Reading): Promise<Remarks> {
-  const [comments, labels] = await Promise.all([
+  const [comments, labels, bonds] = await Promise.all([
     query(`select classoid::regclass::text as class, objoid as id, objsubid as number, description as text
       from pg_description where objoid >= 16384 or (classoid = 'pg_namespace'::regclass and objoid = 2200)
       order by 1, 2, 3`),
@@ -20,6 +20,9 @@ export async function readRemarks({ query }: Reading): Promise<Remarks> {
         quote_ident(provider) as provider, label
       from pg_seclabels where classoid in (select oid from pg_class) and objoid >= 16384
       order by 1, 2, 3, provider`),
+    query(`select d.classid::regclass::text as class, d.objid as id, quote_ident(x.extname) as extension
+      from pg_depend d join pg_extension x on x.oid = d.refobjid
+      where d.refclassid = 'pg_extension'::regclass and d.deptype = 'x' order by 1, 2, 3`),
   ]);
   const byId = new Map<Id, { number: number; say: (on: string | undefined) => string | undefined }[]>();
   const add = (id: Id, number: number, say: (on: string | undefined) => string | undefined) =>
@@ -30,6 +33,9 @@ export async function readRemarks({ query }: Reading): Promise<Remarks> {
   for (const { class: catalog, id, number, type, name, provider, label } of labels) {
     const sql = `SECURITY LABEL FOR ${provider} ON ${String(type).toUpperCase()} ${name} IS ${quoteText(label)};`;
     add(idOf(String(catalog), id), Number(number), () => sql);
+  }
+  for (const { class: catalog, id, extension } of bonds) {
+    add(idOf(String(catalog), id), 0, (on) => on && `ALTER ${on} DEPENDS ON EXTENSION ${extension};`);
   }
   const remarksOn = (id: Id, on: string, columns?: Map<number, string>) =>
     (byId.get(id) ?? []).flatMap(({ number, say }) => {

@@ -15,9 +15,13 @@ export async function readDependencies({ query }: Reading): Promise<Edge[]> {
   for (const row of rows) {
     const [from, to] = [idOf(String(row.class), row.id), idOf(String(row.other_class), row.other_id)];
     if (row.bond === "e") members.set(from, to);
-    else edges.push({ from, to });
+    else edges.push({ from, to, isInternal: row.bond === "i" });
   }
-  return edges.map(({ from, to }) => ({ from: members.get(from) ?? from, to: members.get(to) ?? to }));
+  return edges.map((edge) => ({
+    ...edge,
+    from: members.get(edge.from) ?? edge.from,
+    to: members.get(edge.to) ?? edge.to,
+  }));
 }
 
 /** A function that a type is made of is made before that type, when the type is only announced. */

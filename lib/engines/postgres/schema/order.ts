@@ -5,6 +5,8 @@ import { rankOf } from "./rank.ts";
 export interface Edge {
   from: Id;
   to: Id;
+  /** `from` is a piece of `to`. */
+  isInternal?: boolean;
 }
 
 /** Something that is made at its place: an object, or a part of one that cannot be made together with it. */
@@ -18,6 +20,8 @@ export interface Ordered {
   placed: Placed[];
   /** The parts that are made by themselves. */
   separate: ReadonlySet<Id>;
+  /** Materialized views that were filled and cannot be now: one that they read never was, or is no more. */
+  unfilled: string[];
 }
 
 interface Node extends Placed {
@@ -36,10 +40,11 @@ interface Node extends Placed {
 export function order(founds: readonly Found[], edges: readonly Edge[]): Ordered {
   const separate = new Set<Id>();
   for (;;) {
-    const nodes = build(founds, edges, separate);
-    hoist(nodes);
-    const { sorted, stuck } = sort(nodes);
-    if (stuck.length === 0) return { placed: sorted, separate };
+    const all = build(founds, edges, separate);
+    hoist(all);
+    const idle = linkRefreshes(all);
+    const { sorted, stuck } = sort(all.filter((node) => !idle.has(node)));
+    if (stuck.length === 0) return { placed: sorted, separate, unfilled: [...idle].map(({ key }) => key).sort() };
     separate.add(opening(stuck, edges, separate));
   }
 }
@@ -100,6 +105,30 @@ function hoist(nodes: Node[]): void {
       open.push(earlier);
     }
   }
+}
+
+/**
+ * A materialized view is filled after those that it reads, be it through views and functions. Gives those that cannot be,
+ * because one of these is empty for good.
+ */
+function linkRefreshes(nodes: Node[]): Set<Node> {
+  const refreshes = nodes.filter(({ found }) => found.kind === "refresh");
+  const byView = new Map(refreshes.map((node) => [node.found.after![0]!, node]));
+  const parts = new Map<Found, Node[]>();
+  for (const node of nodes) if (node.part) parts.set(node.found, [...(parts.get(node.found) ?? []), node]);
+  const idle = new Set<Node>();
+  for (const refresh of refreshes) {
+    const seen = new Set(refresh.after);
+    // A set grows while it is walked.
+    for (const node of seen) {
+      for (const next of [...node.after, ...(parts.get(node.found) ?? [])]) seen.add(next);
+      if (node.found.kind !== "materialized view") continue;
+      const other = byView.get(node.found.id);
+      if (!other) idle.add(refresh);
+      else if (other !== refresh) refresh.after.add(other);
+    }
+  }
+  return idle;
 }
 
 function sort(nodes: Node[]): { sorted: Node[]; stuck: Node[] } {

@@ -57,6 +57,7 @@ const kinds = [
   "publication table",
   "publication schema",
   "foreign key",
+  "built-in",
   "default privileges",
   "event trigger",
   "refresh",

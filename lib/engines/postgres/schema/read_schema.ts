@@ -9,6 +9,7 @@ import { readFunctions } from "./functions.ts";
 import { readIndexes } from "./indexes.ts";
 import { readLanguages } from "./languages.ts";
 import { readOperators } from "./operators.ts";
+import { readLeftOver } from "./left_over.ts";
 import { order } from "./order.ts";
 import { readPolicies } from "./policies.ts";
 import { readPublications, readStatistics } from "./publications.ts";
@@ -18,6 +19,7 @@ import { rightsSql } from "./rights_sql.ts";
 import type { DatabaseSchema, SchemaObject } from "./schema_object.ts";
 import { type Extensions, readExtensions, readSchemas } from "./schemas.ts";
 import { readSequences, type Sequences } from "./sequences.ts";
+import { readSystemRights } from "./system_rights.ts";
 import { tableDetails } from "./table_details.ts";
 import { attachFound, tableFound } from "./tables.ts";
 import { readTextSearch } from "./text_search.ts";
@@ -80,6 +82,7 @@ async function read(query: Query): Promise<DatabaseSchema> {
     readPolicies(reading, relations),
     readPublications(reading),
     readDefaultPrivileges(reading),
+    readSystemRights(reading),
   ]);
   const founds = [
     ...others.flat(),
@@ -90,7 +93,8 @@ async function read(query: Query): Promise<DatabaseSchema> {
     ...constraints.found,
     ...indexes.found,
   ].filter(isOfUsers(relations));
-  const { placed, separate } = order(founds, throughAnnounced(edges, founds));
+  const leftOver = await readLeftOver(reading, founds, edges);
+  const { placed, separate, unfilled } = order(founds, throughAnnounced(edges, founds));
   return {
     serverVersion: String(settings.version),
     serverNumber: number,
@@ -100,7 +104,12 @@ async function read(query: Query): Promise<DatabaseSchema> {
     ),
     tables: tableDetails({ relations, constraints, sequences, extensions }),
     sequences: sequences.sequences,
-    notes: [...indexes.notes, ...foreignData.notes].sort(),
+    notes: [
+      ...indexes.notes,
+      ...foreignData.notes,
+      ...leftOver,
+      ...unfilled.map((name) => `materialized view ${name} stays empty: one that it reads is empty`),
+    ].sort(),
   };
 }
 

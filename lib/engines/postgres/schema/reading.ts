@@ -18,7 +18,10 @@ export const readSettings = [
   "set local search_path = ''",
   "set local datestyle = 'ISO, MDY'",
   "set local intervalstyle = 'postgres'",
+  "set local timezone = 'UTC'",
+  "set local bytea_output = 'hex'",
   "set local extra_float_digits = 3",
+  "set local standard_conforming_strings = on",
   "set local quote_all_identifiers = off",
   "set local row_security = off",
 ].join("; ");

@@ -24,7 +24,7 @@ export async function readTypes(
       format_type(r.rngsubtype, null) as subtype, ${qualified("rn.nspname", "rc.collname")} as range_collation,
       case when not k.opcdefault then ${qualified("kn.nspname", "k.opcname")} end as range_class,
       ${procedure("r.rngcanonical")} as canonical, ${procedure("r.rngsubdiff")} as subdiff,
-      ${major >= 14 ? "quote_ident(m.typname)" : "null"} as multirange,
+      ${major >= 14 ? qualified("mn.nspname", "m.typname") : "null"} as multirange,
       ${major >= 14 ? "m.oid" : "0"} as multirange_oid, ${major >= 14 ? "m.typarray" : "0"} as multirange_array,
       ${procedure("t.typinput")} as input, ${procedure("t.typoutput")} as output,
       ${procedure("t.typreceive")} as receive, ${procedure("t.typsend")} as send,
@@ -46,7 +46,11 @@ export async function readTypes(
     left join pg_namespace rn on rn.oid = rc.collnamespace
     left join pg_opclass k on k.oid = r.rngsubopc
     left join pg_namespace kn on kn.oid = k.opcnamespace
-    ${major >= 14 ? "left join pg_type m on m.oid = r.rngmultitypid" : ""}
+    ${
+    major >= 14
+      ? "left join pg_type m on m.oid = r.rngmultitypid left join pg_namespace mn on mn.oid = m.typnamespace"
+      : ""
+  }
     where ${isOwn("pg_type", "t.oid")} and ${isUserSchema("n.nspname")} and t.typtype in ('e', 'd', 'c', 'r', 'b', 'p')
       and not exists (select from pg_type x where x.typarray = t.oid)
       and (t.typrelid = 0 or exists (select from pg_class c where c.oid = t.typrelid and c.relkind = 'c'))
@@ -131,20 +135,12 @@ function compositeSql(name: string, relation: Relation): string {
 function rangeSql(row: Row): string {
   const lines = [`SUBTYPE = ${row.subtype}`];
   const add = (name: string, value: unknown) => value === null || lines.push(`${name} = ${value}`);
-  if (row.multirange !== null) {
-    const schema = String(row.name).slice(0, String(row.name).length - quotedEnd(String(row.name)));
-    lines.push(`MULTIRANGE_TYPE_NAME = ${schema}${row.multirange}`);
-  }
+  add("MULTIRANGE_TYPE_NAME", row.multirange);
   add("SUBTYPE_OPCLASS", row.range_class);
   add("COLLATION", row.range_collation);
   add("CANONICAL", row.canonical);
   add("SUBTYPE_DIFF", row.subdiff);
   return `CREATE TYPE ${row.name} AS RANGE (\n    ${lines.join(",\n    ")}\n);`;
-}
-
-/** How long the last part of a qualified name is. */
-function quotedEnd(name: string): number {
-  return /(?:"(?:[^"]|"")*"|[^."]+)$/.exec(name)![0].length;
 }
 
 const alignments: Record<string, string> = { c: "char", s: "int2", i: "int4", d: "double" };
