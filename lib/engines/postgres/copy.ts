@@ -80,11 +80,14 @@ export async function* copyOut(
   } finally {
     isStopped = true;
     signal?.removeEventListener("abort", wake);
-    if (socket.isPaused) socket.resume();
     if (!ended) {
+      // Held up until it has heard: it could be done by then, and all for nothing.
+      socket.pause();
       await session.cancel();
+      socket.resume();
       await settle(session, answer);
     }
+    if (socket.isPaused) socket.resume();
     socket.receiver = undefined;
     session.end();
   }

@@ -79,10 +79,12 @@ export class CopySocket extends EventEmitter {
   pause(): void {
     this.#isPaused = true;
     this.socket.pause();
+    handleBelow(this.socket)?.readStop();
   }
 
   resume(): void {
     this.#isPaused = false;
+    handleBelow(this.socket)?.readStart();
     this.socket.resume();
   }
 
@@ -183,4 +185,18 @@ export class CopySocket extends EventEmitter {
 /** Room for one message of at most `sizeBytes` of rows, which begin at `headerSize`. */
 export function copyMessage(sizeBytes: number): { message: Buffer; start: number } {
   return { message: Buffer.allocUnsafe(headerSize + sizeBytes), start: headerSize };
+}
+
+/** What reads for a socket, inside the runtime. */
+interface ReadHandle {
+  readStop(): void;
+  readStart(): void;
+}
+
+/**
+ * Under TLS: what reads the encrypted bytes. Deno's TLS (2.9.4) goes on reading while it is paused, and keeps what comes
+ * in memory without bound: 490 MB of a COPY of 490 MB. Only what is below it can be stopped, and only there.
+ */
+function handleBelow(socket: Socket): ReadHandle | undefined {
+  return (socket as { _parent?: { _handle?: ReadHandle } })._parent?._handle ?? undefined;
 }
