@@ -7,6 +7,7 @@ import { readForeignData } from "./foreign_data.ts";
 import type { Found } from "./found.ts";
 import { readFunctions } from "./functions.ts";
 import { readIndexes } from "./indexes.ts";
+import { orderNotes } from "./inherited_order.ts";
 import { readLanguages } from "./languages.ts";
 import { readOperators } from "./operators.ts";
 import { readLeftOver } from "./left_over.ts";
@@ -17,7 +18,7 @@ import type { Query, Reading } from "./reading.ts";
 import { readRelations, type Relation } from "./relations.ts";
 import { rightsSql } from "./rights_sql.ts";
 import type { DatabaseSchema, SchemaObject } from "./schema_object.ts";
-import { type Extensions, readExtensions, readSchemas } from "./schemas.ts";
+import { readExtensions, readSchemas } from "./schemas.ts";
 import { readSequences, type Sequences } from "./sequences.ts";
 import { readSystemRights } from "./system_rights.ts";
 import { tableDetails } from "./table_details.ts";
@@ -108,6 +109,7 @@ async function read(query: Query): Promise<DatabaseSchema> {
       ...indexes.notes,
       ...foreignData.notes,
       ...leftOver,
+      ...orderNotes(relations),
       ...unfilled.map((name) => `materialized view ${name} stays empty: one that it reads is empty`),
     ].sort(),
   };
@@ -158,6 +160,3 @@ function objectOf(found: Found, { remarks, section, sql, separate, part }: Makin
   // `public` as it is everywhere, an identity's sequence: nothing to say.
   return object.sql === "" && object.owner === undefined && object.grants === undefined ? [] : [object];
 }
-
-/** For callers that only want to know of extensions. */
-export type { Extensions };

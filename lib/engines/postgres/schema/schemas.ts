@@ -4,30 +4,31 @@ import { isOwn, isUserSchema, type Reading, rights, roleName } from "./reading.t
 import type { SchemaExtension } from "./schema_object.ts";
 
 const publicOid = 2200;
+/** Roles whose oids are the same everywhere. */
+const databaseOwner = 6171;
+const firstSuperuser = 10;
 
 /**
  * Schemas. `public` is among them only where it is not as every database is born with it: its owner, its rights or its
  * comment.
  */
 export async function readSchemas({ query, major }: Reading): Promise<Found[]> {
-  const rows = await query(
-    `select n.oid, n.nspname as raw, quote_ident(n.nspname) as name, ${roleName("n.nspowner")} as owner,
-      n.nspacl is not null as touched, ${rights("n.nspacl")} as grants,
-      case when n.oid = ${publicOid} then ${
-      rights(`acldefault('n', n.nspowner) || array[makeaclitem(0, n.nspowner, 'USAGE', false)]
-        ${major < 15 ? "|| array[makeaclitem(0, n.nspowner, 'CREATE', false)]" : ""}`)
-    }
-      else ${rights("acldefault('n', n.nspowner)")} end as born,
-      n.nspowner = ${major >= 15 ? "6171" : "10"} as is_usual_owner,
+  const everybody = (right: string) => `makeaclitem(0, n.nspowner, '${right}', false)`;
+  const free = major < 15 ? ["USAGE", "CREATE"] : ["USAGE"];
+  const born = `acldefault('n', n.nspowner)
+    || case when n.nspname = 'public' then array[${free.map(everybody).join(", ")}] end`;
+  const rows = await query(`select n.oid, n.nspname as raw, quote_ident(n.nspname) as name,
+      ${roleName("n.nspowner")} as owner, n.nspacl is not null or n.nspname = 'public' as touched,
+      ${rights("coalesce(n.nspacl, acldefault('n', n.nspowner))")} as grants, ${rights(born)} as born,
+      n.nspowner = ${major >= 15 ? databaseOwner : firstSuperuser} as is_usual_owner,
       obj_description(n.oid, 'pg_namespace') as comment
     from pg_namespace n
     where (n.oid = ${publicOid} or ${isOwn("pg_namespace", "n.oid")}) and ${isUserSchema("n.nspname")}
-    order by n.nspname`,
-  );
+    order by n.nspname`);
   const found: Found[] = [];
   for (const row of rows) {
     const name = String(row.name);
-    const isPublic = Number(row.oid) === publicOid && row.raw === "public";
+    const isPublic = row.raw === "public";
     const lines = isPublic ? [] : [`CREATE SCHEMA ${name};`];
     // Its usual comment is every database's own; any other is told with the comments.
     if (isPublic && row.comment === null) lines.push(`COMMENT ON SCHEMA public IS NULL;`);

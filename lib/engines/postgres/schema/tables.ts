@@ -1,20 +1,16 @@
-import type { Found, Id, Part } from "./found.ts";
-import { idOf, ownerSql, rightsOf } from "./found.ts";
+import {
+  columnRest,
+  inheritedDefault,
+  isNotNullInherited,
+  isWritten,
+  type TableContext,
+  writtenNotNull,
+} from "./column_sql.ts";
+import type { CheckConstraint } from "./constraints.ts";
+import { type Found, type Id, idOf, ownerSql, type Part, rightsOf } from "./found.ts";
+import { createInOrder, isReordered } from "./inherited_order.ts";
 import { foreignOptions, quoteText, storageOptions } from "./options.ts";
-import type { Column, Relation } from "./relations.ts";
-import type { CheckConstraint, NotNull } from "./constraints.ts";
-
-/** What else a table's statement holds. */
-export interface TableContext {
-  relations: Map<number, Relation>;
-  /** Of this table: all that are in force for its rows. */
-  checks: CheckConstraint[];
-  /** By the table's oid and the column's number; from version 18 on they are objects. */
-  notNulls: Map<number, Map<number, NotNull>>;
-  areNotNullsObjects: boolean;
-  /** `GENERATED … AS IDENTITY (…)` by the column's number, where the sequence is its own. */
-  identities: Map<number, string>;
-}
+import type { Relation } from "./relations.ts";
 
 /** A table with everything that stands in CREATE TABLE, and the settings of its columns. */
 export function tableFound(relation: Relation, context: TableContext): Found {
@@ -39,7 +35,12 @@ export function tableFound(relation: Relation, context: TableContext): Found {
     // Partitions are made as tables of their own and attached: that keeps their order of columns.
     notAfter: relation.isPartition ? relation.parents.map((parent) => idOf("pg_class", parent)) : [],
     make: (separate) =>
-      [createTable(relation, context, separate), ...alterTable(relation, context, separate)].join("\n"),
+      [
+        ...(isReordered(relation, context.relations)
+          ? createInOrder(relation, context, separate, tableEnd(relation))
+          : [createTable(relation, context, separate)]),
+        ...alterTable(relation, context, separate),
+      ].join("\n"),
   };
 }
 
@@ -53,11 +54,6 @@ export function relationRights(relation: Relation, on: string) {
   if (columns.length === 0) return own;
   const none = { on: `${on} ${relation.name}`, owner: String(relation.row.owner), grants: [], born: [] };
   return { ...(own ?? none), columns };
-}
-
-/** Whether the column stands in CREATE TABLE, and is not there by inheritance alone. */
-function isWritten(relation: Relation, column: Column): boolean {
-  return column.isLocal || relation.isPartition || relation.row.of_type !== null;
 }
 
 /** Defaults that can be set later. What generates a column cannot. */
@@ -101,74 +97,28 @@ function createTable(relation: Relation, context: TableContext, separate: Readon
     if (!check.isInline || separate.has(check.id) || !(check.isLocal || relation.isPartition)) continue;
     elements.push(`CONSTRAINT ${check.quoted} ${check.sql}`);
   }
-  const kind = relation.kind === "f" ? "FOREIGN TABLE" : row.persistence === "u" ? "UNLOGGED TABLE" : "TABLE";
   const body = elements.length > 0 ? ` (\n    ${elements.join(",\n    ")}\n)` : ofType ? "" : " (\n)";
   const parents = relation.isPartition ? [] : relation.parents.map((parent) => context.relations.get(parent)!.name);
-  const options = [storageOptions(row.options), storageOptions(row.toast_options, "toast.")].filter(Boolean).join(", ");
+  const kind = relation.kind === "f" ? "FOREIGN TABLE" : row.persistence === "u" ? "UNLOGGED TABLE" : "TABLE";
   return [
     `CREATE ${kind} ${name}`,
     ofType ? ` OF ${row.of_type}` : "",
     body,
     parents.length > 0 ? `\nINHERITS (${parents.join(", ")})` : "",
-    row.partition_key !== null ? `\nPARTITION BY ${row.partition_key}` : "",
-    row.access_method !== null ? `\nUSING ${row.access_method}` : "",
-    row.server !== null ? `\nSERVER ${row.server}${foreignOptions(row.foreign_options)}` : "",
-    options ? `\nWITH (${options})` : "",
+    tableEnd(relation),
     ";",
   ].join("");
 }
 
-/** What follows a column's type. */
-function columnRest(relation: Relation, column: Column, context: TableContext, separate: ReadonlySet<Id>): string {
-  const { row, generated, defaultSql } = column;
-  const words: string[] = [];
-  if (row.foreign_options !== null) words.push(foreignOptions(row.foreign_options));
-  if (row.collation !== null && relation.row.of_type === null) words.push(` COLLATE ${row.collation}`);
-  const isSeparate = column.defaultOid !== undefined && separate.has(idOf("pg_attrdef", column.defaultOid));
-  if (defaultSql !== undefined && !isSeparate) {
-    words.push(
-      generated === ""
-        ? ` DEFAULT ${defaultSql}`
-        : ` GENERATED ALWAYS AS (${defaultSql})${generated === "s" ? " STORED" : ""}`,
-    );
-  }
-  // Else it would get its parent's.
-  if (defaultSql === undefined && !relation.isPartition && inheritedDefault(relation, column, context) !== undefined) {
-    words.push(" DEFAULT NULL");
-  }
-  const identity = context.identities.get(column.number);
-  if (identity) words.push(` ${identity}`);
-  words.push(notNullWords(relation, column, context));
-  return words.join("");
-}
-
-function notNullWords(relation: Relation, column: Column, context: TableContext): string {
-  if (context.notNulls.get(relation.oid)?.has(column.number)) {
-    const object = writtenNotNull(relation, column, context);
-    if (!object) return "";
-    const isUsual = object.name === `${relation.row.raw}_${column.name}_not_null`;
-    return `${isUsual ? "" : ` CONSTRAINT ${object.quoted}`} NOT NULL${object.noInherit}`;
-  }
-  if (!column.row.not_null || context.areNotNullsObjects) return "";
-  if (!relation.isPartition && column.isInherited && isNotNullInherited(relation, column, context)) return "";
-  return " NOT NULL";
-}
-
-/** The NOT NULL that stands in CREATE TABLE: what is not valid is added later, what is inherited comes by itself. */
-function writtenNotNull(relation: Relation, column: Column, context: TableContext): NotNull | undefined {
-  const own = context.notNulls.get(relation.oid)?.get(column.number);
-  if (!own?.isValid || own.isLocal || relation.isPartition) return own?.isValid ? own : undefined;
-  const isBrought = relation.parents.some((parent) => {
-    const same = context.relations.get(parent)?.columns.find(({ name }) => name === column.name);
-    return same !== undefined && context.notNulls.get(parent)?.get(same.number)?.isValid === true;
-  });
-  return isBrought ? undefined : own;
-}
-
-function isNotNullInherited(relation: Relation, column: Column, context: TableContext): boolean {
-  return relation.parents.some((parent) =>
-    context.relations.get(parent)?.columns.some(({ name, row }) => name === column.name && row.not_null)
-  );
+/** What follows the columns. */
+function tableEnd({ row }: Relation): string {
+  const options = [storageOptions(row.options), storageOptions(row.toast_options, "toast.")].filter(Boolean).join(", ");
+  return [
+    row.partition_key !== null ? `\nPARTITION BY ${row.partition_key}` : "",
+    row.access_method !== null ? `\nUSING ${row.access_method}` : "",
+    row.server !== null ? `\nSERVER ${row.server}${foreignOptions(row.foreign_options)}` : "",
+    options ? `\nWITH (${options})` : "",
+  ].join("");
 }
 
 const storages: Record<string, string> = { p: "PLAIN", e: "EXTERNAL", m: "MAIN", x: "EXTENDED" };
@@ -203,14 +153,6 @@ function* alterTable(relation: Relation, context: TableContext, separate: Readon
   const words: Record<string, string> = { f: "FULL", n: "NOTHING" };
   const identity = words[String(relation.row.replica_identity)];
   if (identity && relation.kind !== "f") yield `${alter} REPLICA IDENTITY ${identity};`;
-}
-
-function inheritedDefault(relation: Relation, column: Column, context: TableContext): string | undefined {
-  for (const parent of relation.parents) {
-    const same = context.relations.get(parent)?.columns.find(({ name }) => name === column.name);
-    if (same?.defaultSql !== undefined) return same.defaultSql;
-  }
-  return undefined;
 }
 
 /** Binds a partition to its table. */
