@@ -322,9 +322,9 @@ const lastMs = 8.64e15;
 /** Whether a path stays inside: see Common.path. */
 export function isPath(path: string): boolean {
   if (path === "/database.db") return true;
-  if (path.startsWith(postgresPrefix)) return isPath(path.slice(postgresPrefix.length));
-  return path.length <= 16_384 && !path.includes("\0") && path.isWellFormed() &&
-    path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+  const inside = path.startsWith(postgresPrefix) ? path.slice(postgresPrefix.length) : path;
+  return inside.length <= 16_384 && !inside.includes("\0") && inside.isWellFormed() &&
+    inside.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
 function damaged(why: string): AmberError {

@@ -2,7 +2,7 @@ import { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { Repository } from "../repository/repository.ts";
 import type { DatabaseFacts, Snapshot } from "../repository/snapshot_file.ts";
-import type { Entry } from "../repository/tree.ts";
+import { type Entry, isHashedByBlocks } from "../repository/tree.ts";
 import type { ObjectStore } from "../stores/store.ts";
 import { cleanPath, isBehind, isWithin, unknownPath } from "./snapshot_paths.ts";
 
@@ -18,7 +18,7 @@ export interface ListedEntry {
   mtime: string;
   /** Bytes, of a file; 64 hex digits. */
   size?: number;
-  /** Of a file that is no database: SHA-256 of its content, 64 hex digits. */
+  /** Of a file of the data folder that is no database: SHA-256 of its content, 64 hex digits. */
   sha256?: string;
   /** Where a link leads; of a hard link the file's first name. */
   target?: string;
@@ -92,7 +92,7 @@ function listed(entry: Entry, facts: DatabaseFacts | undefined): ListedEntry {
   return {
     ...common,
     size,
-    ...(contentHash === undefined || database ? {} : { sha256: contentHash }),
+    ...(contentHash === undefined || isHashedByBlocks(entry) ? {} : { sha256: contentHash }),
     ...(database ? { database: { configured, rows, ...(migrations ? { migrations } : {}) } } : {}),
   };
 }

@@ -1,12 +1,18 @@
 import { AmberError } from "../errors.ts";
 import type { SnapshotReader } from "../repository/reader.ts";
 import { idOf } from "../repository/snapshot_file.ts";
-import { isPath } from "../repository/tree.ts";
+import { isPath, postgresPrefix } from "../repository/tree.ts";
 
-/** A path as a person may write it: `./uploads/` is `uploads`; "" means everything. @throws {AmberError} USAGE */
+/**
+ * A path as a person may write it: `./uploads/` is `uploads`; "" means everything. What is in a Postgres database lies
+ * below `/postgres`.
+ *
+ * @throws {AmberError} USAGE
+ */
 export function cleanPath(path: string): string {
   if (path === "/database.db") return path;
   const clean = path.split("/").filter((part) => part !== "" && part !== ".").join("/");
+  if (`${path}/`.startsWith(postgresPrefix) && isPath(clean)) return `/${clean}`;
   if (!path.startsWith("/") && (clean === "" ? path !== "" : isPath(clean))) return clean;
   throw new AmberError("USAGE", {
     message: `Cannot find the path "${path}" in a snapshot: it is not one inside the data folder`,

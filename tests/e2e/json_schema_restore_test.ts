@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { restore } from "../../lib/stories/restore.ts";
 import { steppedCalls } from "../support/faulty_restore.ts";
 import { appIn, placesOf } from "../support/restoring.ts";
+import { sharedPostgres } from "../support/postgres.ts";
+import { testWith } from "../support/skip.ts";
 import { type DataApp, dataApp } from "./data_app.ts";
 import { families, JsonLines } from "./json_lines.ts";
 
@@ -44,6 +46,27 @@ Deno.test("restore and wipe: every line is one that the schemas know", async () 
   await ends(0, "restore", "latest", "--if-empty");
   await ends(2, "wipe", "--url", "postgres://ada@127.0.0.1/app", "--yes");
   await lines.areSound(families.restore);
+});
+
+testWith("postgres", "restore of a Postgres database: its plan and its results, each way", async () => {
+  const server = await sharedPostgres();
+  await using original = await server.database();
+  await using empty = await server.database();
+  await original.sql("create table notes (id int primary key, text text); insert into notes values (1, 'a'), (2, 'b')");
+  await using app = await dataApp({ "data/a.txt": "a" }, { DATABASE_URL: original.url });
+  const lines = new JsonLines();
+  const ends = (status: number, url: string, ...args: string[]) =>
+    lines.ends(status, args, {
+      cwd: app.folder.root,
+      env: { DB_PATH: "data/app.db", AMBER_REPOSITORY: "repository", DATABASE_URL: url },
+    });
+  await ends(0, original.url, "snapshot");
+  await ends(0, original.url, "restore", "latest", "--plan");
+  await ends(0, original.url, "restore", "latest", "--yes");
+  await ends(0, empty.url, "restore", "latest", "--database", "--schema", "--plan");
+  await ends(1, empty.url, "restore", "latest", "--database", "--yes");
+  await ends(0, empty.url, "restore", "latest", "--database", "--schema", "--yes");
+  await lines.areSound({ commands: [], events: ["restore plan"], exits: [0, 1] });
 });
 
 /** Stops a restore of the latest snapshot right after it was decided. */

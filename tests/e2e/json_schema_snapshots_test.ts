@@ -1,5 +1,7 @@
 /** Every line of `--json` from the commands about snapshots is what tests/schemas says. */
 import { command } from "../support/command.ts";
+import { sharedPostgres } from "../support/postgres.ts";
+import { testWith } from "../support/skip.ts";
 import { type DataApp, dataApp } from "./data_app.ts";
 import { families, JsonLines } from "./json_lines.ts";
 
@@ -60,6 +62,29 @@ Deno.test("snapshot and its kin: every line is one that the schemas know", async
     await ends(7, "export", "latest", "-o", "bad.tar");
   });
   await lines.areSound(families.snapshots);
+});
+
+testWith("postgres", "snapshots of a Postgres database: every line is one that the schemas know", async () => {
+  await using database = await (await sharedPostgres()).database();
+  await using app = await dataApp({ ...files, "migrations/0001_tags.sql": "create table tags (id integer);" });
+  const lines = new JsonLines();
+  const ends = (status: number, ...args: string[]) =>
+    lines.ends(status, args, { cwd: app.folder.root, env: { ...env, DATABASE_URL: database.url } });
+  await ends(0, "migrate");
+  await ends(0, "snapshot", "--plan");
+  const [first] = (await ends(0, "snapshot")).slice(-1);
+  await database.sql("insert into tags values (1); create table more (id serial primary key)");
+  await ends(0, "snapshot");
+  await ends(0, "snapshots");
+  await ends(0, "status");
+  await ends(0, "ls", "latest", "/postgres");
+  await ends(0, "diff", String(first!.id));
+  await ends(0, "drill");
+  await ends(0, "verify");
+  await ends(0, "export", "latest", "-o", "data.tar");
+  await ends(0, "prune", "--remove", String(first!.id), "--yes");
+  await ends(0, "prune", "--undo", String(first!.id));
+  await lines.areSound({ commands: [], events: ["entry", "difference"], exits: [0] });
 });
 
 /** Something that is new, gone and changed, rows too, and something that a snapshot cannot keep. */
