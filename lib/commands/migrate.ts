@@ -6,7 +6,7 @@ import { version } from "../version.ts";
 import { act, type AmberContext, type CommonFlags, confirm, runOptions, type Setting } from "./context.ts";
 import type { MetricsFlag, PlanFlags } from "./flags.ts";
 import { migrateInWorker } from "./migrate_in_worker.ts";
-import { beginWriting, reportUnfinished, safetyOf, sayNoSnapshots, sayRisky } from "./migrate_safety.ts";
+import { beginWriting, reportUnfinished, safetyOf, takingSafety } from "./migrate_safety.ts";
 
 export interface MigrateFlags extends CommonFlags, PlanFlags, MetricsFlag {
   check?: boolean;
@@ -42,7 +42,6 @@ export async function run(this: AmberContext, flags: MigrateFlags, target?: stri
 
 /** Goes where the options say, with the safety snapshot that the configuration asks for. */
 async function migrateNow(setting: Setting, options: MigrateOptions, fakeInitial = false): Promise<Outcome> {
-  sayNoSnapshots(setting);
   const recorded = fakeInitial ? (await (await import("../stories/record.ts")).fakeInitial(options)).recorded : [];
   for (const name of options.plan ? [] : recorded) {
     setting.reporter.event({ type: "note", message: `recorded "${name}" without running it: its tables are there` });
@@ -50,13 +49,13 @@ async function migrateNow(setting: Setting, options: MigrateOptions, fakeInitial
   const safety = safetyOf(setting);
   if (options.database.engine === "sqlite" && !options.plan) {
     const report = (event: Event) => setting.reporter.event(event);
-    return migrateOutcome(await migrateInWorker({ ...options, report, safety }), { recorded });
+    return await migrateOutcome(await migrateInWorker({ ...options, report, safety }), setting, { recorded });
   }
-  const result = await migrate({ ...options, ...sayRisky(setting), beforeAny: safety?.mode === "always" });
+  const result = await migrate({ ...options, ...takingSafety(safety, options, setting) });
   const would = safety && result.wantsSnapshot
-    ? (await import("../stories/safety_before_migrate.ts")).whyNoSafety(safety) ?? "taken"
+    ? (await import("../stories/safety_before_migrate.ts")).whyNoSafety(safety, result.databaseBytes) ?? "taken"
     : undefined;
-  return migrateOutcome(result, { recorded, would });
+  return await migrateOutcome(result, setting, { recorded, would });
 }
 
 /** What `amber migrate` does, for `amber run`. */
@@ -71,10 +70,11 @@ export async function migrateLatest(setting: Setting, plan = false): Promise<Out
  *
  * @param given.would Of the safety snapshot that the plan would want: `taken`, or why not.
  */
-function migrateOutcome(
+async function migrateOutcome(
   result: MigrateResult,
+  { config: { database } }: Setting,
   { recorded = [], would }: { recorded?: readonly string[]; would?: string } = {},
-): Outcome {
+): Promise<Outcome> {
   const { applied, unapplied, snapshot } = result;
   const planned = result.planned?.filter((step) => !recorded.includes(step.name));
   const done = [
@@ -95,9 +95,7 @@ function migrateOutcome(
     ]
     : [
       done.length === 0 ? "Nothing to do." : `Done: ${done.join(", ")}.`,
-      ...(snapshot
-        ? [`What was there before is in snapshot ${snapshot}. To put it back: amber restore ${snapshot}`]
-        : []),
+      ...(snapshot ? (await import("../stories/safety_before_migrate.ts")).wayBackOf(result, database.engine) : []),
     ];
   return {
     result: {

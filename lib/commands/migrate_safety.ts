@@ -11,7 +11,7 @@ const patienceMs = 600_000;
 export function safetyOf({ config }: Setting): SafetyBefore | undefined {
   const { snapshotBeforeMigrate: { value: mode, source }, repository, data, database, scratch, cache, exclude } =
     config;
-  if (mode === "never" || database.engine !== "sqlite") return undefined;
+  if (mode === "never") return undefined;
   const settings = {
     repository: repository.value,
     data: data.value,
@@ -20,31 +20,22 @@ export function safetyOf({ config }: Setting): SafetyBefore | undefined {
     cache: cache.value,
     exclude: [...exclude.value],
   };
-  return { settings, mode, source };
+  const isPassing = database.engine === "postgres" && config.production && repository.source === "default";
+  return { settings, mode, source, isPassing };
 }
 
-/** On Postgres: who asks for safety snapshots must not believe that one is taken. */
-export function sayNoSnapshots({ config, reporter }: Setting): void {
-  const { snapshotBeforeMigrate: { value, source }, database } = config;
-  if (database.engine !== "postgres" || source === "default" || value === "never") return;
-  reporter.event({
-    type: "note",
-    message: `no safety snapshot is taken (${source} asks for "${value}"): this version has none of Postgres yet`,
-  });
-}
-
-/** On Postgres in production, where nobody asked: that a risky plan runs without a way back is said when there is one. */
-export function sayRisky({ config, reporter }: Setting): Pick<MigrateOptions, "beforeRisky"> {
-  const { snapshotBeforeMigrate: { value, source }, database, production } = config;
-  if (database.engine !== "postgres" || !production || source !== "default" || value === "never") return {};
+/** For a run in this thread: takes the safety snapshot under the lock, before a plan that wants one. */
+export function takingSafety(
+  safety: SafetyBefore | undefined,
+  options: MigrateOptions,
+  { reporter }: Setting,
+): Pick<MigrateOptions, "beforeRisky" | "beforeAny"> {
+  if (!safety) return {};
   return {
-    beforeRisky: () => {
-      reporter.event({
-        type: "note",
-        message:
-          "this plan may change or remove data, and no safety snapshot is taken: this version has none of Postgres yet",
-      });
-      return Promise.resolve(undefined);
+    beforeAny: safety.mode === "always",
+    beforeRisky: async (_plan, held) => {
+      const { takeSafetyBefore } = await import("../stories/safety_before_migrate.ts");
+      return await takeSafetyBefore(safety, { ...options, report: (event) => reporter.event(event) }, held);
     },
   };
 }

@@ -27,9 +27,9 @@ scope.onmessage = async ({ data }: MessageEvent<{ options?: PlainOptions; stop?:
     };
     if (safety) {
       options.beforeAny = safety.mode === "always";
-      options.beforeRisky = async () => {
+      options.beforeRisky = async (_plan, held) => {
         const { takeSafetyBefore } = await import("../stories/safety_before_migrate.ts");
-        return await takeSafetyBefore(safety, { ...options, report: (event) => post({ type: "event", event }) });
+        return await takeSafetyBefore(safety, { ...options, report: (event) => post({ type: "event", event }) }, held);
       };
     }
     const result = await migrate(options);

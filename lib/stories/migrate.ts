@@ -81,6 +81,8 @@ export interface MigrateResult {
   planned?: PlannedStep[];
   /** With `plan`: whether `beforeRisky` would be called. */
   wantsSnapshot?: boolean;
+  /** With `plan`, on Postgres, when it would be called: what the server says that the database takes. */
+  databaseBytes?: number;
   /** Id of the safety snapshot that was taken before. */
   snapshot?: string;
 }

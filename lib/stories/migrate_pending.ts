@@ -95,7 +95,7 @@ async function migrateLocked(
     } catch (error) {
       if (result.snapshot === undefined) throw error;
       const { withWayBack } = await import("./safety_before_migrate.ts");
-      throw withWayBack(error, result.snapshot);
+      throw withWayBack(error, result.snapshot, engine.dialect);
     } finally {
       await engine.unlock();
     }
@@ -177,7 +177,13 @@ async function preview(
 ): Promise<MigrateResult> {
   const planned = await describe(steps, engine);
   options.report({ type: "plan", steps: planned });
-  return { applied: [], unapplied: [], planned, wantsSnapshot: await wantsSnapshot(planned, engine, options) };
+  const wants = await wantsSnapshot(planned, engine, options);
+  const { serverBytesOf } = await import("./safety_before_migrate.ts");
+  const databaseBytes = wants && engine ? await serverBytesOf(engine) : undefined;
+  return {
+    ...{ applied: [], unapplied: [], planned, wantsSnapshot: wants },
+    ...(databaseBytes === undefined ? {} : { databaseBytes }),
+  };
 }
 
 /** Nothing pending, but the digest did not say so: say what is odd, and keep the digest for the next start if that is possible. */

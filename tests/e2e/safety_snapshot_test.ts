@@ -320,24 +320,6 @@ Deno.test("two runs at once: each takes one at most, and the history names those
   assert.ok(rows.length === 2 && rows.every(({ snapshot }) => ids.includes(String(snapshot))), JSON.stringify(rows));
 });
 
-testWith("postgres", "on Postgres none is taken, and who might believe it is told", async () => {
-  await using made = await project("postgres", {
-    "migrations/0001_notes.sql": "create table notes (body text);",
-    "migrations/0002_drop.sql": "drop table notes;",
-  });
-  const notes = async (args: string[], env: Record<string, string> = {}) => {
-    await made.ends(0, ["migrate", "0001"]);
-    await made.sql("insert into notes values ('one')");
-    const { stderr } = await made.ends(0, ["migrate", ...args], { env });
-    await made.ends(0, ["migrate", "zero", "--fake", "--yes"]);
-    return stderr.match(/no safety snapshot is taken.*/g) ?? [];
-  };
-  assert.deepEqual(await notes([]), []);
-  assert.match((await notes([], { AMBER_PRODUCTION: "1" })).join(), /none of Postgres yet/);
-  assert.match((await notes(["--snapshot", "always"])).join(), /--snapshot asks for "always"/);
-  assert.deepEqual(await notes(["--snapshot", "never"], { AMBER_PRODUCTION: "1" }), []);
-});
-
 testWith("binary", "the compiled binary takes it as well: workers inside a worker", async () => {
   await using made = await at("0001");
   const { last, code } = await run(made, ["migrate"], { binary: compiledAmber() });
