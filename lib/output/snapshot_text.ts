@@ -1,4 +1,6 @@
 import { formatBytes } from "../bytes.ts";
+import type { SchemaChange } from "../capture/postgres/schema_changes.ts";
+import { postgresPrefix } from "../repository/tree.ts";
 import type { ListedEntry } from "../stories/list_files.ts";
 import type { Difference, Side, TableChange } from "../stories/diff.ts";
 import { printable } from "./table.ts";
@@ -60,15 +62,25 @@ export function entryText({ path, kind, mode, mtime, size, target, database }: L
 
 const marks = { new: "+", gone: "-", changed: "M", attributes: "m" } as const;
 
-/** A line of `amber diff`; for a database the tables below it. */
-export function differenceText({ path, change, before, after, tables }: Difference): string {
+/** A line of `amber diff`; for a database the tables below it, of Postgres other objects too. */
+export function differenceText({ path, change, before, after, tables, objects, parts }: Difference): string {
   const side = after ?? before;
   const name = printable(side?.kind === "folder" ? `${path}/` : path);
-  const facts = changeText(before, after);
+  const facts = path === postgresPrefix ? "the Postgres database" : changeText(before, after);
   return [
     `${marks[change]} ${name}${facts === "" ? "" : `  ${facts}`}`,
-    ...(tables ?? []).map((table) => `      ${tableText(table)}`),
+    ...[...(objects ?? []).map(objectText), ...(tables ?? []).map(tableText), ...(parts ?? []).map(partText)]
+      .map((text) => `      ${text}`),
   ].join("\n");
+}
+
+function objectText({ kind, name, change }: SchemaChange): string {
+  const what = change === "attributes" ? "owner or rights changed" : change;
+  return `${printable(kind)} ${printable(name)}  ${what}`;
+}
+
+function partText(part: NonNullable<Difference["parts"]>[number]): string {
+  return `${part === "sequences" ? "sequences" : "large objects"}  changed`;
 }
 
 function changeText(before: Side | undefined, after: Side | undefined): string {
@@ -92,6 +104,7 @@ function tableText({ table, before, after }: TableChange): string {
   const name = printable(table);
   if (before === undefined) return `${name}  new, ${countText(after ?? 0, "row")}`;
   if (after === undefined) return `${name}  gone, it had ${countText(before, "row")}`;
+  if (before === after) return `${name}  ${countText(after, "row")}, not the same ones`;
   const change = after - before;
   return `${name}  ${numberText(before)} → ${countText(after, "row")} (${change > 0 ? "+" : "−"}${
     numberText(Math.abs(change))

@@ -1,7 +1,9 @@
+import type { SchemaChange } from "../capture/postgres/schema_changes.ts";
 import { BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import type { DatabaseFacts, Snapshot } from "../repository/snapshot_file.ts";
-import type { Entry } from "../repository/tree.ts";
+import { type Entry, type FileEntry, postgresPrefix } from "../repository/tree.ts";
+import type { PostgresSide } from "./diff_postgres.ts";
 import { findSnapshot, isoTime, type LookInsideOptions } from "./list_files.ts";
 
 /**
@@ -10,7 +12,7 @@ import { findSnapshot, isoTime, type LookInsideOptions } from "./list_files.ts";
  */
 export type Change = "new" | "gone" | "changed" | "attributes";
 
-/** Rows of a table in both snapshots; absent where there is no such table. */
+/** Rows of a table in both snapshots; absent where there is no such table. Of Postgres as many may be other ones. */
 export interface TableChange {
   table: string;
   before?: number;
@@ -27,12 +29,17 @@ export interface Side {
 }
 
 export interface Difference {
+  /** `/postgres/`: the Postgres database, as a whole. */
   path: string;
   change: Change;
   before?: Side;
   after?: Side;
-  /** Of a database: the tables whose number of rows differs. */
+  /** Of a database: the tables whose number of rows differs; of Postgres also those with other rows. */
   tables?: TableChange[];
+  /** Of Postgres: what differs in its schema. */
+  objects?: SchemaChange[];
+  /** Of Postgres: what else differs. */
+  parts?: ("sequences" | "large-objects")[];
 }
 
 export type DiffEvent = { type: "difference" } & Difference;
@@ -57,16 +64,20 @@ export async function diff(options: DiffOptions): Promise<DiffResult> {
   const counts: DiffResult["counts"] = { new: 0, gone: 0, changed: 0, attributes: 0 };
   if (before.hash === after.hash) return { before, after, counts };
   using pool = new BlockPool();
-  const [old, now] = [before, after].map((one) => new SnapshotReader(options.store, one, pool).entries());
-  for await (const [left, right] of pairs(old!, now!)) {
+  const [old, now] = [before, after].map((one) => new SnapshotReader(options.store, one, pool));
+  const postgres = new PostgresPair(old!, now!);
+  const report = (difference: Difference) => {
+    counts[difference.change]++;
+    options.report({ type: "difference", ...difference });
+  };
+  for await (const [left, right] of pairs(old!.entries(), now!.entries())) {
     options.stop.throwIfAborted();
+    if (postgres.take(left, right)) continue;
     const change = changeOf(left, right);
     if (change === undefined) continue;
-    counts[change]++;
     const { path } = (right ?? left)!;
     const tables = tablesOf(factsOf(before, left), factsOf(after, right));
-    options.report({
-      type: "difference",
+    report({
       path,
       change,
       ...(left ? { before: side(left) } : {}),
@@ -74,7 +85,34 @@ export async function diff(options: DiffOptions): Promise<DiffResult> {
       ...(tables ? { tables } : {}),
     });
   }
+  const difference = await postgres.difference();
+  if (difference) report(difference);
   return { before, after, counts };
+}
+
+/** The files of the Postgres databases of both snapshots, which together are one path. */
+class PostgresPair {
+  readonly #before: PostgresSide & { files: Map<string, FileEntry> };
+  readonly #after: PostgresSide & { files: Map<string, FileEntry> };
+
+  constructor(before: SnapshotReader, after: SnapshotReader) {
+    this.#before = { reader: before, files: new Map() };
+    this.#after = { reader: after, files: new Map() };
+  }
+
+  /** Whether they belong to it. */
+  take(before: Entry | undefined, after: Entry | undefined): boolean {
+    if (!(after ?? before)!.path.startsWith(postgresPrefix)) return false;
+    if (before?.type === "file") this.#before.files.set(before.path, before);
+    if (after?.type === "file") this.#after.files.set(after.path, after);
+    return true;
+  }
+
+  async difference(): Promise<Difference | undefined> {
+    if (this.#before.files.size + this.#after.files.size === 0) return undefined;
+    const { postgresDifference } = await import("./diff_postgres.ts");
+    return await postgresDifference(this.#before, this.#after);
+  }
 }
 
 /** Entries of two sorted lists side by side; undefined where one list does not have a path. */
