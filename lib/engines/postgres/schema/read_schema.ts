@@ -53,7 +53,8 @@ function withFirstFailure(query: Query): Query {
 
 async function read(query: Query): Promise<DatabaseSchema> {
   const [settings] = await query(`select current_setting('server_version') as version,
-    current_setting('server_version_num')::int as number, current_setting('search_path') as path`);
+    current_setting('server_version_num')::int as number, current_setting('search_path') as path,
+    exists (select from pg_namespace where nspname = 'public') as has_public`);
   if (settings?.path !== "" && settings?.path !== '""') throw new Error("the search_path is not empty: readSettings");
   const number = Number(settings.number);
   const reading: Reading = { query, major: Math.floor(number / 10000) };
@@ -110,6 +111,7 @@ async function read(query: Query): Promise<DatabaseSchema> {
       ...foreignData.notes,
       ...leftOver,
       ...orderNotes(relations),
+      ...(settings.has_public ? [] : ["schema public is gone; a new database has one"]),
       ...unfilled.map((name) => `materialized view ${name} stays empty: one that it reads is empty`),
     ].sort(),
   };

@@ -1,4 +1,4 @@
-import { type Found, idOf, ownerSql, plain, rightsOf } from "./found.ts";
+import { type Found, idOf, ownerSql, plain, type RightsItem, rightsOf } from "./found.ts";
 import { commentSql } from "./tables.ts";
 import { isOwn, isUserSchema, type Reading, rights, roleName } from "./reading.ts";
 import type { SchemaExtension } from "./schema_object.ts";
@@ -13,13 +13,11 @@ const firstSuperuser = 10;
  * comment.
  */
 export async function readSchemas({ query, major }: Reading): Promise<Found[]> {
-  const everybody = (right: string) => `makeaclitem(0, n.nspowner, '${right}', false)`;
-  const free = major < 15 ? ["USAGE", "CREATE"] : ["USAGE"];
-  const born = `acldefault('n', n.nspowner)
-    || case when n.nspname = 'public' then array[${free.map(everybody).join(", ")}] end`;
   const rows = await query(`select n.oid, n.nspname as raw, quote_ident(n.nspname) as name,
       ${roleName("n.nspowner")} as owner, n.nspacl is not null or n.nspname = 'public' as touched,
-      ${rights("coalesce(n.nspacl, acldefault('n', n.nspowner))")} as grants, ${rights(born)} as born,
+      ${rights("coalesce(n.nspacl, acldefault('n', n.nspowner))")} as grants, ${
+    rights("acldefault('n', n.nspowner)")
+  } as born,
       n.nspowner = ${major >= 15 ? databaseOwner : firstSuperuser} as is_usual_owner,
       obj_description(n.oid, 'pg_namespace') as comment
     from pg_namespace n
@@ -29,6 +27,9 @@ export async function readSchemas({ query, major }: Reading): Promise<Found[]> {
   for (const row of rows) {
     const name = String(row.name);
     const isPublic = row.raw === "public";
+    // Every database is born with these.
+    const free: RightsItem = [String(row.owner), "", major < 15 ? ["CREATE", "USAGE"] : ["USAGE"], []];
+    if (isPublic) row.born = [...row.born as RightsItem[], free];
     const lines = isPublic ? [] : [`CREATE SCHEMA ${name};`];
     // Its usual comment is every database's own; any other is told with the comments.
     if (isPublic && row.comment === null) lines.push(`COMMENT ON SCHEMA public IS NULL;`);
