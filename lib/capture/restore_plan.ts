@@ -39,8 +39,11 @@ export interface PlannedDatabase extends PlannedItem {
 export interface PlannedPostgres {
   /** Which one; never a password. */
   database: string;
-  /** `rows`: the schema is there, rows are exchanged; `schema`: it is empty, and schema.sql makes the schema first. */
-  way: "rows" | "schema";
+  /**
+   * `rows`: the schema is there, rows are exchanged; it is empty, and `migrations`: the app's own ones make the schema
+   * first, or `schema`: the snapshot's schema.sql does.
+   */
+  way: "rows" | "migrations" | "schema";
   /** How many tables come, and rows in all of them. */
   tables: number;
   /** Rows in all of them. */

@@ -1,5 +1,6 @@
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
+import { realPath as migrationsPath } from "../migrations/carried.ts";
 import type { Event } from "../output/events.ts";
 import { compilePatterns } from "../patterns.ts";
 import { Repository } from "../repository/repository.ts";
@@ -10,7 +11,7 @@ import { unfinishedWork } from "../stories/unfinished_work.ts";
 import { finishWipe } from "../stories/unfinished_wipe.ts";
 import type { WipePlaces } from "../stories/wipe_target.ts";
 import { version } from "../version.ts";
-import type { Setting } from "./context.ts";
+import { runOptions, type Setting } from "./context.ts";
 
 /** What stories about snapshots want to know of the configuration and of the run. Nothing is read or made yet. */
 export function snapshotSetting({ config, world, reporter }: Setting) {
@@ -40,6 +41,19 @@ export async function restorePlaces(setting: Setting): Promise<RestorePlaces> {
     leaveAlone: [cache],
     exclude: compilePatterns(exclude, { data: rest.data }),
     random: (size) => crypto.getRandomValues(new Uint8Array(size)),
+    ...replaying(setting),
+  };
+}
+
+/** Where the app's migrations are at hand they are the first way to an empty Postgres database's schema. */
+function replaying(setting: Setting): Pick<RestorePlaces, "replay"> {
+  const { database, migrations } = setting.config;
+  if (database.engine !== "postgres" || !statOrNone(migrationsPath(migrations.value))?.isDirectory) return {};
+  return {
+    replay: async (target) => {
+      const { migrate } = await import("../stories/migrate.ts");
+      await migrate({ ...runOptions(setting, version), target });
+    },
   };
 }
 

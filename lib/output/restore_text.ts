@@ -35,7 +35,13 @@ function postgresLine({ database, way, tables, rows, replaces, migrations }: Pla
   const facts = [
     `${countText(tables, "table")}, ${countText(rows, "row")}`,
     migrations && `migration ${printable(migrations.last)}`,
-    way === "schema" ? "made by the snapshot's schema.sql" : replaces ? "replaces the rows that are there" : undefined,
+    way === "schema"
+      ? "made by the snapshot's schema.sql"
+      : way === "migrations"
+      ? "made by the migrations up to there"
+      : replaces
+      ? "replaces the rows that are there"
+      : undefined,
     way === "rows" && "in one transaction: those that began before see empty tables afterwards",
   ];
   return `  database ${printable(database)}  (${facts.filter(Boolean).join("; ")})`;

@@ -59,6 +59,8 @@ export interface RestorePlaces {
   replace?: boolean;
   /** The snapshot's own schema.sql may make the tables of an empty Postgres database: it is run as it is. */
   schema?: boolean;
+  /** Runs the app's own migrations up to this one, in an empty Postgres database. Absent: there are none. */
+  replay?: (name: string) => Promise<void>;
   /** Give owners, and set-id bits, as the snapshot has them. */
   owners?: boolean;
   /** For tests: file and database calls that fail, or kill the process. */

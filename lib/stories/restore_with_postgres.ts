@@ -22,13 +22,13 @@ export async function postgresFor(
 }
 
 async function openPostgres(
-  { database, schema = false, waitMs = 5_000, by = "amber", stop, report }: RestorePlaces,
+  { database, schema = false, waitMs = 5_000, by = "amber", replay, stop, report }: RestorePlaces,
   contents: SnapshotReader,
   create: boolean,
 ): Promise<PostgresRestore | undefined> {
   if (database?.engine !== "postgres") return undefined;
   const { PostgresRestore } = await import("../capture/postgres/restore.ts");
-  return await PostgresRestore.open({ address: database, contents, schema, create, waitMs, by, stop, report });
+  return await PostgresRestore.open({ address: database, contents, schema, create, waitMs, by, replay, stop, report });
 }
 
 export function addPostgres(plan: RestorePlan, postgres: PlannedPostgres): void {

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { Garbage } from "../memory.ts";
 import { BlocksHash } from "../repository/content_hash.ts";
 import { hashSize, packBlockLimit } from "../repository/pack.ts";
 import { type PendingRun, type Place, pushPending } from "../repository/packer.ts";
@@ -29,10 +30,12 @@ export async function storeRows(
   to: ContentStore,
 ): Promise<StoredContent & { rows: number }> {
   const storing = new RowStoring(parent, to);
+  const garbage = new Garbage(16 << 20); // what a socket gives is used once
   for await (const chunk of chunks) {
     to.stop.throwIfAborted();
     to.read(chunk.length);
     await storing.add(chunk);
+    garbage.add(chunk.length);
   }
   return await storing.end();
 }

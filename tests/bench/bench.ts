@@ -2,7 +2,7 @@
 import { join } from "node:path";
 
 let isMissed = false;
-for (const name of ["migrate_bench.ts", "start_bench.ts", "snapshot_bench.ts"]) {
+for (const name of ["migrate_bench.ts", "start_bench.ts", "snapshot_bench.ts", "postgres_bench.ts"]) {
   const { success } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "-A", join(import.meta.dirname!, name), ...Deno.args],
     stdin: "null",

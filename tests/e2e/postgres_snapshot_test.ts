@@ -93,3 +93,40 @@ testWith(["postgres", "pg_dump"], "a schema with everything in it round-trips wi
   await app.ends(0, ["restore", id, "--database", "--yes", "--schema"], { env: { DATABASE_URL: empty.url } });
   assert.equal(await dump(empty), before, "made by schema.sql");
 });
+
+testWith(
+  "postgres",
+  "an empty database is filled by the app's own migrations, and a killed one is not taken for a filled one",
+  async () => {
+    const server = await sharedPostgres();
+    await using original = await server.database();
+    await using empty = await server.database();
+    await using app = await appOn(original);
+    const { folder } = app;
+    await folder.write({
+      "migrations/0001_notes.sql":
+        "create table notes (id int primary key, text text not null); insert into notes values (0, 'seed')",
+      "migrations/0002_more.sql": "alter table notes add column more text",
+    });
+    await app.ends(0, ["migrate"]);
+    await original.sql("insert into notes select i, 'note ' || i from generate_series(1, 500) i");
+    await app.take();
+    await folder.write({ "migrations/0003_later.sql": "create table later (id int primary key)" });
+    const env = { DATABASE_URL: empty.url };
+    const planned = await app.ends(0, ["restore", "latest", "--database", "--plan"], { env });
+    assert.match(planned.stdout, /made by the migrations up to there/);
+    // As one that was killed in the middle leaves it.
+    await empty.sql("create table amber_restore (id text primary key); insert into amber_restore values ('replaying')");
+    await app.ends(0, ["migrate", "0001"], { env });
+    const { stdout } = await app.ends(0, ["restore", "latest", "--if-empty"], { env });
+    assert.match(stdout, /The database stands at migration 0002_more; amber migrate brings it up to date/);
+    assert.deepEqual(await empty.sql("select count(*)::int as n, min(id) as first from notes"), [{ n: 501, first: 0 }]);
+    assert.deepEqual(await empty.sql("select to_regclass('amber_restore')::text as marker"), [{ marker: null }]);
+    const again = await app.ends(0, ["restore", "latest", "--if-empty"], { env });
+    assert.match(again.stdout, /Nothing to do/);
+    await app.ends(0, ["migrate"], { env });
+    assert.deepEqual(await empty.sql("select count(*)::int as n from later"), [{ n: 0 }]);
+    const differs = await app.ends(1, ["restore", "latest", "--database", "--yes"], { env });
+    assert.match(differs.stderr, /its schema is not the snapshot.s: .*table public\.later is not in the snapshot/);
+  },
+);

@@ -23,6 +23,8 @@ export interface PostgresRestoreOptions {
   contents: SnapshotReader;
   /** `schema.sql` may be run where nothing else leads to the schema. */
   schema: boolean;
+  /** Runs the app's own migrations up to this one, in an empty database. Absent: there are none. */
+  replay?: (name: string) => Promise<void>;
   /** A database that is missing is made. */
   create: boolean;
   waitMs: number;
@@ -33,6 +35,9 @@ export interface PostgresRestoreOptions {
 
 /** The table that says, in the commit of the restore itself, that it is done. */
 const marker = "amber_restore";
+
+/** What stands in it while migrations make the schema: until the rows are there, the database counts as empty. */
+const replaying = "replaying";
 
 /** How long others may hold a table before the restore gives up. */
 const lockSettings = (waitMs: number) => `set local lock_timeout = ${Math.max(1, Math.round(waitMs))}`;
@@ -50,7 +55,7 @@ export class PostgresRestore implements AsyncDisposable {
 
   /** Looks at both sides; changes nothing. @throws {AmberError} RESTORE_BLOCKED, OBJECT_DAMAGED, DATABASE_* */
   static async open(options: PostgresRestoreOptions): Promise<PostgresRestore> {
-    const { contents, address, waitMs, stop, by, report, create } = options;
+    const { contents, address, waitMs, stop, by, report, create, replay } = options;
     const stored = (await StoredPostgres.open(contents))!;
     const facts = contents.snapshot.facts.postgres!;
     const engine = await PostgresEngine.open(address, {
@@ -62,7 +67,11 @@ export class PostgresRestore implements AsyncDisposable {
       const rows = Object.values(facts.rows).reduce((sum, count) => sum + count, 0);
       const plan: PlannedPostgres = {
         database: engine.where,
-        way: wayOf(fingerprint(stored.schema.objects), fingerprint(ofApp(here).objects), options, engine.where),
+        way: wayOf(fingerprint(stored.schema.objects), fingerprint(ofApp(here).objects), {
+          schema: options.schema,
+          canReplay: replay !== undefined && facts.migrations !== undefined,
+          isReplaying: await isMarked(engine, replaying),
+        }, engine.where),
         tables: Object.keys(facts.rows).length,
         rows,
         replaces: tablesWithRows(here).length > 0,
@@ -83,6 +92,7 @@ export class PostgresRestore implements AsyncDisposable {
    */
   async load(id: string): Promise<void> {
     const { engine, options: { waitMs } } = this;
+    if (this.plan.way === "migrations") await this.#replay();
     try {
       await engine.lock({ waitMs, journaled: false });
       await engine.begin();
@@ -93,7 +103,7 @@ export class PostgresRestore implements AsyncDisposable {
           "set local client_min_messages = warning; set local statement_timeout = 0; set local default_tablespace = ''",
       );
       await this.#dropMarker();
-      const counts = this.plan.way === "rows" ? await this.#exchangeRows() : await this.#make();
+      const counts = this.plan.way === "schema" ? await this.#make() : await this.#exchangeRows();
       this.#compare(counts);
       await engine.query(
         `create table ${this.#marker} (id text primary key); insert into ${this.#marker} values ('${id}')`,
@@ -110,10 +120,7 @@ export class PostgresRestore implements AsyncDisposable {
 
   /** Whether the restore of this id has committed. */
   async isDone(id: string): Promise<boolean> {
-    const [there] = await this.engine.query(`select to_regclass('${this.#marker}') is not null as yes`);
-    if (!isYes(there?.yes)) return false;
-    const [row] = await this.engine.query(`select exists (select from ${this.#marker} where id = '${id}') as yes`);
-    return isYes(row?.yes);
+    return await isMarked(this.engine, id);
   }
 
   /** The plan is done with: nobody asks any more. */
@@ -126,7 +133,18 @@ export class PostgresRestore implements AsyncDisposable {
   }
 
   get #marker(): string {
-    return this.engine.history.replace(/amber_migrations$/, marker);
+    return markerOf(this.engine);
+  }
+
+  /** Begun, it is finished by whoever restores next: the marker says that what is there is not the app's data. */
+  async #replay(): Promise<void> {
+    const { engine, options: { contents, replay } } = this;
+    if (!await isMarked(engine, replaying)) {
+      await engine.query(
+        `create table ${this.#marker} (id text primary key); insert into ${this.#marker} values ('${replaying}')`,
+      );
+    }
+    await replay!(contents.snapshot.facts.postgres!.migrations!.last);
   }
 
   async #dropMarker(): Promise<void> {
@@ -141,7 +159,13 @@ export class PostgresRestore implements AsyncDisposable {
     const tables = tablesWithRows(before).map(({ quoted }) => `only ${quoted}`);
     if (tables.length > 0) await engine.query(`lock table ${tables.join(", ")} in access exclusive mode`);
     const wanted = fingerprint(stored.schema.objects);
-    wayOf(wanted, fingerprint(ofApp(before).objects), this.options, engine.where);
+    // Nothing but equal will do by now.
+    wayOf(
+      wanted,
+      fingerprint(ofApp(before).objects),
+      { schema: false, canReplay: false, isReplaying: false },
+      engine.where,
+    );
     const counts = await replaceRows(engine, before, stored.source());
     if (fingerprint((await read()).objects).structure !== fingerprint(before.objects).structure) {
       throw new Error("the schema is not what it was before the rows were exchanged");
@@ -200,7 +224,7 @@ export async function isPostgresEmpty(
   });
   try {
     const here = await inTransaction(engine, () => readSchema((sql) => engine.query(sql)));
-    return isEmptyDatabase(fingerprint(here.objects));
+    return isEmptyDatabase(fingerprint(here.objects)) || await isMarked(engine, replaying);
   } finally {
     await engine.close();
   }
@@ -219,6 +243,18 @@ async function inTransaction<T>(engine: PostgresEngine, work: () => Promise<T>):
   } finally {
     await engine.query("rollback").catch(() => {});
   }
+}
+
+function markerOf({ history }: PostgresEngine): string {
+  return history.replace(/amber_migrations$/, marker);
+}
+
+async function isMarked(engine: PostgresEngine, id: string): Promise<boolean> {
+  const name = markerOf(engine);
+  const [there] = await engine.query(`select to_regclass($1) is not null as yes`, [name]);
+  if (!isYes(there?.yes)) return false;
+  const [row] = await engine.query(`select exists (select from ${name} where id = $1) as yes`, [id]);
+  return isYes(row?.yes);
 }
 
 function isYes(value: unknown): boolean {

@@ -6,6 +6,7 @@ import type {
   SchemaTable,
 } from "../../engines/postgres/schema/schema_object.ts";
 import { AmberError } from "../../errors.ts";
+import { Garbage } from "../../memory.ts";
 import type { SnapshotReader } from "../../repository/reader.ts";
 import { type FileEntry, postgresPrefix } from "../../repository/tree.ts";
 import { largeObjectPiece, rowsPath } from "./paths.ts";
@@ -57,7 +58,12 @@ export class StoredPostgres {
 
 /** The bytes are there until the next ones are asked for. */
 async function* contentOf(reader: SnapshotReader, entry: FileEntry): AsyncGenerator<Uint8Array> {
-  for await (const { bytes } of reader.pieces(entry)) if (bytes) yield bytes;
+  const garbage = new Garbage(16 << 20); // what a socket is given is used once
+  for await (const { bytes } of reader.pieces(entry)) {
+    if (!bytes) continue;
+    yield bytes;
+    garbage.add(bytes.length);
+  }
 }
 
 /** More than the schema of any database takes, characters. */

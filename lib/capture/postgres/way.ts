@@ -9,6 +9,16 @@ import { AmberError } from "../../errors.ts";
 /** Kinds that do not make a database a filled one: a provider puts some into each. */
 const emptyKinds = new Set(["schema", "extension", "default privileges", "language", "publication", "event trigger"]);
 
+/** What may be done to get there. */
+export interface Ways {
+  /** `schema.sql` may be run. */
+  schema: boolean;
+  /** The app's own migrations can be run up to where the snapshot stands. */
+  canReplay: boolean;
+  /** A restore that was killed has begun with that. */
+  isReplaying: boolean;
+}
+
 /**
  * How rows get back into a database with this schema. Pure.
  *
@@ -18,17 +28,18 @@ const emptyKinds = new Set(["schema", "extension", "default privileges", "langua
 export function wayOf(
   stored: SchemaFingerprint,
   here: SchemaFingerprint,
-  { schema }: { schema: boolean },
+  { schema, canReplay, isReplaying }: Ways,
   where: string,
 ): PlannedPostgres["way"] {
   if (stored.structure === here.structure) return "rows";
   const isEmpty = isEmptyDatabase(here);
   if (isEmpty && schema) return "schema";
+  if ((isEmpty || isReplaying) && canReplay) return "migrations";
   if (isEmpty) {
     throw new AmberError("RESTORE_BLOCKED", {
       message: "Cannot restore the Postgres database: it is empty, and rows need the tables that they were in",
       where,
-      hint: "Nothing was touched. Bring it to the snapshot's migration first (amber migrate NAME), or add --schema: " +
+      hint: "Nothing was touched. Run this where the app's migrations are, or add --schema: " +
         "the snapshot's own schema.sql then makes the tables (amber cat SNAPSHOT /postgres/schema.sql shows it).",
     });
   }
