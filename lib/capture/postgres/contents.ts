@@ -6,6 +6,7 @@ import { schemaSql } from "../../engines/postgres/schema/schema_sql.ts";
 import { standingOf } from "../../standing.ts";
 import type { PostgresFacts } from "../../repository/snapshot_file.ts";
 import { postgresPrefix } from "../../repository/tree.ts";
+import { ofApp } from "./marker.ts";
 import { largeObjectPiece, rowsPath } from "./paths.ts";
 
 /** A part of a Postgres database as it goes into a snapshot: lines. */
@@ -44,7 +45,7 @@ export class PostgresMoment implements AsyncDisposable {
   async read(): Promise<PostgresContents | undefined> {
     const session = this.#session!;
     if (!await session.confirm()) return undefined;
-    const schema = await readSchema((sql) => session.query(sql));
+    const schema = ofApp(await readSchema((sql) => session.query(sql)));
     return await PostgresContents.read(session, schema, this.address);
   }
 

@@ -15,6 +15,7 @@ import type { PlannedPostgres } from "../restore_plan.ts";
 import { AmberError } from "../../errors.ts";
 import type { SnapshotReader } from "../../repository/reader.ts";
 import type { PostgresFacts } from "../../repository/snapshot_file.ts";
+import { marker, ofApp } from "./marker.ts";
 import { isEmptyDatabase, wayOf } from "./way.ts";
 import { StoredPostgres } from "./stored.ts";
 
@@ -32,9 +33,6 @@ export interface PostgresRestoreOptions {
   stop: AbortSignal;
   report: (event: Extract<EngineEvent, { type: "note" | "waiting" }>) => void;
 }
-
-/** The table that says, in the commit of the restore itself, that it is done. */
-const marker = "amber_restore";
 
 /** What stands in it while migrations make the schema: until the rows are there, the database counts as empty. */
 const replaying = "replaying";
@@ -155,19 +153,19 @@ export class PostgresRestore implements AsyncDisposable {
   async #exchangeRows(): Promise<Record<string, number>> {
     const { engine, stored } = this;
     const read = () => readSchema((sql) => engine.query(sql));
-    const before = await read();
+    const before = ofApp(await read());
     const tables = tablesWithRows(before).map(({ quoted }) => `only ${quoted}`);
     if (tables.length > 0) await engine.query(`lock table ${tables.join(", ")} in access exclusive mode`);
     const wanted = fingerprint(stored.schema.objects);
     // Nothing but equal will do by now.
     wayOf(
       wanted,
-      fingerprint(ofApp(before).objects),
+      fingerprint(before.objects),
       { schema: false, canReplay: false, isReplaying: false },
       engine.where,
     );
     const counts = await replaceRows(engine, before, stored.source());
-    if (fingerprint((await read()).objects).structure !== fingerprint(before.objects).structure) {
+    if (fingerprint(ofApp(await read()).objects).structure !== fingerprint(before.objects).structure) {
       throw new Error("the schema is not what it was before the rows were exchanged");
     }
     return counts;
@@ -228,12 +226,6 @@ export async function isPostgresEmpty(
   } finally {
     await engine.close();
   }
-}
-
-/** Without what is amber's own and comes and goes. */
-function ofApp(schema: DatabaseSchema): DatabaseSchema {
-  const isMarker = (name: string | undefined) => name !== undefined && new RegExp(`\\.${marker}$`).test(name);
-  return { ...schema, objects: schema.objects.filter(({ name, table }) => !isMarker(name) && !isMarker(table)) };
 }
 
 async function inTransaction<T>(engine: PostgresEngine, work: () => Promise<T>): Promise<T> {
