@@ -10,9 +10,9 @@ import type { DrillFlags } from "./snapshot_flags.ts";
 
 export async function run(this: AmberContext, flags: DrillFlags): Promise<void> {
   await act(this, flags, async (setting) => {
-    const { store, scratch, by, amber, now, stop, report } = snapshotSetting(setting);
+    const { store, scratch, database, by, amber, now, stop, report } = snapshotSetting(setting);
     reportUnfinishedRestore(setting);
-    const found = await drill({ store, scratch, by, amber, now, stop, report });
+    const found = await drill({ store, scratch, database, by, amber, now, stop, report });
     const failed = { code: "DRILL_FAILED", exit: exitStatuses.DRILL_FAILED };
     return {
       result: { repository: store.where, ...found, ...(found.ok ? {} : failed) },

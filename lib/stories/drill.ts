@@ -4,6 +4,7 @@ import { restoreCalls } from "../capture/restore_calls.ts";
 import { type Item, type Outline, selectItems } from "../capture/restore_items.ts";
 import { eachContent, makeLink, writeItem } from "../capture/stage.ts";
 import { Flushing } from "../capture/staged_file.ts";
+import type { DatabaseAddress } from "../database_url.ts";
 import { AmberError } from "../errors.ts";
 import { type Drill, writeDrill } from "../repository/drills.ts";
 import { BlockPool } from "../repository/pool.ts";
@@ -25,6 +26,8 @@ export type DrillEvent =
 export interface DrillOptions {
   store: ObjectStore;
   scratch: string;
+  /** The configured database: a snapshot's Postgres database is restored on its server. Default: none. */
+  database?: DatabaseAddress;
   by: string;
   amber: string;
   now: () => Date;
@@ -45,11 +48,12 @@ const prefix = "drill-";
 const mostTexts = 100;
 
 /**
- * Restores the newest ordinary snapshot to scratch, opens every database, checks and counts, and removes it all again.
- * What it found is stored beside the snapshots, whatever it was.
+ * Restores the newest ordinary snapshot to scratch, opens every database, checks and counts, and removes it all again; a
+ * Postgres database goes into a scratch database on the configured server. What it found is stored beside the snapshots,
+ * whatever it was.
  *
  * @throws {AmberError} REPOSITORY_*, SNAPSHOT_UNKNOWN, DISK_FULL before anything was written, STORE_* when the result
- * cannot be stored although all was well. What is wrong with the snapshot is no error but a result.
+ * cannot be stored although all was well, DATABASE_* of the configured Postgres server. What is wrong with the snapshot is no error but a result.
  */
 export async function drill(options: DrillOptions): Promise<DrillResult> {
   const { store, now, by, amber, report } = options;
@@ -135,6 +139,20 @@ class DrillRun implements Report {
     const databases: { path: string; item: Item }[] = [];
     using _folder = await this.#restore(databases);
     for (const { path, item } of databases) await this.#look(path, item);
+    if (this.snapshot.facts.postgres) await this.#drillPostgres();
+  }
+
+  async #drillPostgres(): Promise<void> {
+    const { store, database, by, random = randomBytes, stop, report } = this.options;
+    const { drillPostgres } = await import("./drill_postgres.ts");
+    using pool = new BlockPool();
+    const contents = new SnapshotReader(store, this.snapshot, pool);
+    const address = database?.engine === "postgres" ? database : undefined;
+    const found = await drillPostgres({ contents, address, by, random, stop, report });
+    this.problems.push(...found.problems);
+    this.notes.push(...found.notes);
+    if (found.restored) this.counts.databases++;
+    this.counts.rows += found.rows;
   }
 
   /** The workers end before databases are looked at, which takes memory too. */
@@ -153,7 +171,7 @@ class DrillRun implements Report {
     this.notes.push(...notes);
     this.#compare(outlines);
     this.#refuseFullDisk(items);
-    const { scratch, random = (size: number) => crypto.getRandomValues(new Uint8Array(size)) } = this.options;
+    const { scratch, random = randomBytes } = this.options;
     restoreCalls.mkdir(scratch, { recursive: true, mode: 0o700 });
     const folder = HeldFolder.create(scratch, prefix, random);
     try {
@@ -270,6 +288,10 @@ class DrillRun implements Report {
       0,
     );
   }
+}
+
+function randomBytes(size: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(size));
 }
 
 function isDamage(error: unknown): error is AmberError {
