@@ -180,3 +180,47 @@ testWith("postgres", "public is what it was, whatever was done to it", async () 
     }
   }
 });
+
+testWith("postgres", "a schema that changes while it is read is read whole, or refused", async () => {
+  await using database = await (await sharedPostgres()).database();
+  await database.sql(`create table kept (x int);
+    do $$ begin for i in 1..200 loop execute format('create view v_%s as select x from kept', i); end loop; end $$`);
+  const counts = { whole: 0, refused: 0 };
+  let isOver = false;
+  const changer = connected(database.url, async (connection) => {
+    for (let i = 0; !isOver; i++) {
+      await connection.query(`drop view if exists v_${1 + i % 200}; drop function if exists f(int)`);
+      await connection.query(`create or replace view v_${1 + i % 200} as select x from kept`);
+      await connection.query("create function f(int) returns int language sql as 'select 1'");
+    }
+  });
+  try {
+    for (let i = 0; i < 25; i++) {
+      try {
+        const text = schemaSql(await schemaOf(database.url));
+        assert.doesNotMatch(text, /^\s*(null|undefined);?$/m);
+        assert.equal(text.match(/SELECT kept\.x\n|SELECT x\n/g)?.length, text.match(/^CREATE VIEW/gm)?.length);
+        counts.whole++;
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "DATABASE_BUSY", String(error));
+        counts.refused++;
+      }
+    }
+  } finally {
+    isOver = true;
+    await changer;
+  }
+  assert.equal(counts.whole + counts.refused, 25);
+});
+
+testWith("postgres", "a catalog that may not be read is an error that names it", async () => {
+  const server = await sharedPostgres();
+  await using database = await server.database();
+  const role = `shut_${crypto.randomUUID().slice(0, 8)}`;
+  await database.sql(`create role ${role} login; revoke select on pg_catalog.pg_proc from public`);
+  await assert.rejects(schemaOf(server.url(database.name, { user: role })), {
+    code: "DATABASE_FORBIDDEN",
+    message: "Cannot read the schema: permission denied for table pg_proc",
+  });
+  await database.sql(`drop role ${role}`);
+});

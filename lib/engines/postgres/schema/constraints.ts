@@ -1,5 +1,5 @@
 import type { Row } from "../../engine.ts";
-import { type Found, type Id, idOf, type Part, plain } from "./found.ts";
+import { type Found, type Id, idOf, type Part, plain, textOf } from "./found.ts";
 import { storageOptions } from "./options.ts";
 import { isUserSchema, json, qualified, type Reading } from "./reading.ts";
 import type { ForeignKey } from "./schema_object.ts";
@@ -75,7 +75,7 @@ export async function readConstraints({ query, major }: Reading): Promise<Constr
 }
 
 function domainPart(row: Row): Part {
-  const sql = row.type === "n" ? "NOT NULL" : String(row.sql);
+  const sql = row.type === "n" ? "NOT NULL" : textOf(row, "sql");
   return {
     id: idOf("pg_constraint", row.oid),
     kind: row.type === "n" ? "domain not null" : "domain constraint",
@@ -89,7 +89,7 @@ function addCheck(read: Constraints, relation: number, row: Row): void {
   const check: CheckConstraint = {
     id: idOf("pg_constraint", row.oid),
     quoted: String(row.name),
-    sql: String(row.sql),
+    sql: textOf(row, "sql"),
     isLocal: row.is_local === true,
     isInline: row.is_valid === true,
   };
@@ -134,7 +134,7 @@ function addedFound(row: Row, kind: string): Found {
     on: `CONSTRAINT ${row.name} ON ${row.table}`,
     section: "post-data",
     table: String(row.table),
-    sql: `ALTER TABLE ${only}${row.table} ADD CONSTRAINT ${row.name} ${row.sql};`,
+    sql: `ALTER TABLE ${only}${row.table} ADD CONSTRAINT ${row.name} ${textOf(row, "sql")};`,
   });
 }
 
@@ -142,7 +142,7 @@ const keyKinds: Record<string, string> = { p: "primary key", u: "unique constrai
 
 /** A constraint with an index of the same name. */
 function keyFound(row: Row): Found {
-  const statements = [`ALTER TABLE ONLY ${row.table} ADD CONSTRAINT ${row.name} ${row.sql};`];
+  const statements = [`ALTER TABLE ONLY ${row.table} ADD CONSTRAINT ${row.name} ${textOf(row, "sql")};`];
   const options = storageOptions(row.options);
   if (options && row.type !== "x") statements.push(`ALTER INDEX ${row.index_name} SET (${options});`);
   statements.push(...indexMarks(String(row.table), String(row.name), row));

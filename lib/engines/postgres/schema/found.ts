@@ -1,3 +1,4 @@
+import { AmberError } from "../../../errors.ts";
 import type { Row } from "../../engine.ts";
 import type { Section } from "./schema_object.ts";
 
@@ -62,11 +63,24 @@ export interface Found {
   rightsStatements?: string[];
 }
 
-/** A text of a row; never undefined. */
+/**
+ * A text of a row that cannot be missing: where the server has none to print, the object is gone since the transaction
+ * began.
+ *
+ * @throws {AmberError} DATABASE_BUSY
+ */
 export function textOf(row: Row, column: string): string {
   const value = row[column];
-  if (value === null || value === undefined) throw new Error(`the catalog's column "${column}" is empty`);
+  if (value === null || value === undefined) throw changing();
   return String(value);
+}
+
+export function changing(cause?: unknown): AmberError {
+  return new AmberError("DATABASE_BUSY", {
+    message: "Cannot read the schema: it changes while it is read",
+    hint: "Run this once more, when no migration is running.",
+    cause,
+  });
 }
 
 /** `ALTER … OWNER TO …;` */

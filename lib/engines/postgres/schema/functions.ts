@@ -1,5 +1,5 @@
 import type { Row } from "../../engine.ts";
-import { type Found, idOf, ownerSql, plain, rightsOf } from "./found.ts";
+import { type Found, idOf, ownerSql, plain, rightsOf, textOf } from "./found.ts";
 import { quoteText } from "./options.ts";
 import { isOwn, isUserSchema, qualified, type Reading, rightsColumns, roleName } from "./reading.ts";
 
@@ -44,7 +44,7 @@ export async function readFunctions({ query }: Reading): Promise<Found[]> {
       on,
       owner: ownerSql(on, row.owner),
       rights: rightsOf(row, row.kind === "a" ? `FUNCTION ${row.base}(${row.arguments})` : on),
-      sql: row.kind === "a" ? aggregateSql(row) : `${String(row.sql).trimEnd()};`,
+      sql: row.kind === "a" ? aggregateSql(row) : `${textOf(row, "sql").trimEnd()};`,
     });
   });
 }

@@ -1,5 +1,5 @@
 import { indexMarks } from "./constraints.ts";
-import { type Found, idOf, plain } from "./found.ts";
+import { type Found, idOf, plain, textOf } from "./found.ts";
 import { isUserSchema, json, qualified, type Reading } from "./reading.ts";
 
 /** Indexes of users' tables that no constraint made, and what binds a partition's index to that of its table. */
@@ -42,7 +42,7 @@ export async function readIndexes({ query }: Reading): Promise<{ found: Found[];
         name,
         section: "post-data",
         table,
-        sql: [`${row.sql};`, ...targets, ...indexMarks(table, String(row.raw), row)].join("\n"),
+        sql: [`${textOf(row, "sql")};`, ...targets, ...indexMarks(table, String(row.raw), row)].join("\n"),
       }));
     }
     if (row.parent_oid !== null) {

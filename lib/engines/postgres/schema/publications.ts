@@ -1,4 +1,4 @@
-import { type Found, idOf, ownerSql, plain } from "./found.ts";
+import { type Found, idOf, ownerSql, plain, textOf } from "./found.ts";
 import { isOwn, isUserSchema, json, qualified, type Reading, roleName } from "./reading.ts";
 
 /** Publications and what is in them, and extended statistics. */
@@ -90,7 +90,7 @@ export async function readStatistics({ query }: Reading): Promise<Found[]> {
       table: String(row.table),
       owner: ownerSql(`STATISTICS ${row.name}`, row.owner),
       sql: [
-        `${row.sql};`,
+        `${textOf(row, "sql")};`,
         ...(Number(row.target) >= 0 ? [`ALTER STATISTICS ${row.name} SET STATISTICS ${row.target};`] : []),
       ].join("\n"),
     })

@@ -1,10 +1,12 @@
+import { AmberError } from "../../../errors.ts";
+import { StatementFailure } from "../../engine.ts";
 import { readCollations } from "./collations.ts";
 import { readRemarks, type Remarks } from "./comments.ts";
 import { type Constraints, readConstraints } from "./constraints.ts";
 import { readDefaultPrivileges } from "./default_privileges.ts";
 import { readDependencies, throughAnnounced } from "./dependencies.ts";
 import { readForeignData } from "./foreign_data.ts";
-import type { Found } from "./found.ts";
+import { changing, type Found } from "./found.ts";
 import { readFunctions } from "./functions.ts";
 import { readIndexes } from "./indexes.ts";
 import { orderNotes } from "./inherited_order.ts";
@@ -36,6 +38,8 @@ export * from "./schema_object.ts";
  * Reads all that users made in a database, but for the rows, in the transaction that `query` runs in. That has to be one
  * of REPEATABLE READ, in which readSettings were sent; the tables should be locked, because the server prints
  * definitions as they are, and not as they were when the transaction began. Reads only, and any role may.
+ *
+ * @throws {AmberError} DATABASE_BUSY when an object vanished meanwhile; DATABASE_FORBIDDEN where a catalog may not be read.
  */
 export async function readSchema(query: Query): Promise<DatabaseSchema> {
   return await read(withFirstFailure(query));
@@ -46,9 +50,21 @@ function withFirstFailure(query: Query): Query {
   let first: unknown;
   return (sql) =>
     query(sql).catch((error) => {
-      first ??= error;
+      first ??= inWords(error);
       throw first;
     });
+}
+
+function inWords(error: unknown): unknown {
+  if (!(error instanceof StatementFailure)) return error;
+  // What the server says of an object that is gone since the transaction began.
+  if (error.code === "XX000") return changing(error);
+  if (error.code !== "42501") return error;
+  return new AmberError("DATABASE_FORBIDDEN", {
+    message: `Cannot read the schema: ${error.message}`,
+    hint: "Every role may read the catalogs, unless that was revoked: let this one read them again.",
+    cause: error,
+  });
 }
 
 async function read(query: Query): Promise<DatabaseSchema> {

@@ -1,4 +1,5 @@
 import type { Row } from "../../engine.ts";
+import { textOf } from "./found.ts";
 import { isUserSchema, json, qualified, type Reading, rightsColumns, roleName } from "./reading.ts";
 
 /** A row of pg_class with what its statements need, and its columns. */
@@ -108,6 +109,6 @@ function columnOf(row: Row): Column {
     isInherited: row.is_inherited === true,
     generated: String(row.generated) as Column["generated"],
     defaultOid: row.default_oid === null ? undefined : Number(row.default_oid),
-    defaultSql: (row.default_sql ?? undefined) as string | undefined,
+    defaultSql: row.default_oid === null ? undefined : textOf(row, "default_sql"),
   };
 }

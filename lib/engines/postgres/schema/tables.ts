@@ -7,7 +7,7 @@ import {
   writtenNotNull,
 } from "./column_sql.ts";
 import type { CheckConstraint } from "./constraints.ts";
-import { type Found, type Id, idOf, ownerSql, type Part, rightsOf } from "./found.ts";
+import { type Found, type Id, idOf, ownerSql, type Part, rightsOf, textOf } from "./found.ts";
 import { createInOrder, isReordered } from "./inherited_order.ts";
 import { foreignOptions, quoteText, storageOptions } from "./options.ts";
 import type { Relation } from "./relations.ts";
@@ -165,7 +165,7 @@ export function attachFound(relation: Relation, relations: Map<number, Relation>
     section: "pre-data",
     after: [idOf("pg_class", relation.oid), idOf("pg_class", parent.oid)],
     table: relation.name,
-    make: () => `ALTER TABLE ONLY ${parent.name} ATTACH PARTITION ${relation.name} ${relation.row.bound};`,
+    make: () => `ALTER TABLE ONLY ${parent.name} ATTACH PARTITION ${relation.name} ${textOf(relation.row, "bound")};`,
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Found, idOf, ownerSql, plain } from "./found.ts";
+import { type Found, idOf, ownerSql, plain, textOf } from "./found.ts";
 import { isOwn, isUserSchema, json, qualified, type Reading, roleName } from "./reading.ts";
 
 const states: Record<string, string> = { D: "DISABLE", R: "ENABLE REPLICA", A: "ENABLE ALWAYS" };
@@ -34,7 +34,7 @@ export async function readTriggers({ query }: Reading): Promise<Found[]> {
     ...triggers.map((row) => {
       const state = states[String(row.state)] ?? "ENABLE";
       const enabled = `ALTER TABLE ${row.table} ${state} TRIGGER ${row.name};`;
-      const lines = row.is_inherited ? [enabled] : [`${row.sql};`, ...(row.state === "O" ? [] : [enabled])];
+      const lines = row.is_inherited ? [enabled] : [`${textOf(row, "sql")};`, ...(row.state === "O" ? [] : [enabled])];
       return plain({
         id: idOf("pg_trigger", row.oid),
         also: Number(row.constraint) === 0 ? [] : [idOf("pg_constraint", row.constraint)],
@@ -54,7 +54,7 @@ export async function readTriggers({ query }: Reading): Promise<Found[]> {
         section: "post-data",
         table: String(row.table),
         sql: [
-          String(row.sql),
+          textOf(row, "sql"),
           ...(row.state === "O" ? [] : [`ALTER TABLE ${row.table} ${states[String(row.state)]} RULE ${row.name};`]),
         ].join("\n"),
       })

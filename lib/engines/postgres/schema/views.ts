@@ -1,4 +1,4 @@
-import { type Found, idOf, ownerSql } from "./found.ts";
+import { type Found, idOf, ownerSql, textOf } from "./found.ts";
 import { storageOptions } from "./options.ts";
 import type { Relation } from "./relations.ts";
 import { relationRights } from "./tables.ts";
@@ -6,7 +6,7 @@ import { relationRights } from "./tables.ts";
 /** A view; where it would close a circle, first one of the same columns without a query. */
 export function viewFound(relation: Relation): Found {
   const { name, row } = relation;
-  const query = String(row.definition).replace(/;\s*$/, "");
+  const query = textOf(row, "definition").replace(/;\s*$/, "");
   const all = (row.options ?? []) as string[];
   const check = all.find((option) => option.startsWith("check_option="))?.slice("check_option=".length);
   const options = storageOptions(all.filter((option) => !option.startsWith("check_option=")));
@@ -41,7 +41,7 @@ export function viewFound(relation: Relation): Found {
 /** A materialized view, without rows, and the statement that fills it when it was filled. */
 export function materializedViewFound(relation: Relation): Found[] {
   const { name, row } = relation;
-  const query = String(row.definition).replace(/;\s*$/, "");
+  const query = textOf(row, "definition").replace(/;\s*$/, "");
   const options = [storageOptions(row.options), storageOptions(row.toast_options, "toast.")].filter(Boolean).join(", ");
   const storage: Record<string, string> = { p: "PLAIN", e: "EXTERNAL", m: "MAIN", x: "EXTENDED" };
   const methods: Record<string, string> = { p: "pglz", l: "lz4" };
