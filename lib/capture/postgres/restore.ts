@@ -37,8 +37,12 @@ export interface PostgresRestoreOptions {
 /** What stands in it while migrations make the schema: until the rows are there, the database counts as empty. */
 const replaying = "replaying";
 
-/** How long others may hold a table before the restore gives up. */
-const lockSettings = (waitMs: number) => `set local lock_timeout = ${Math.max(1, Math.round(waitMs))}`;
+/** @param waitMs How long others may hold a table before the restore gives up. */
+export function loadSettings(waitMs: number): string {
+  return `${readSettings}; set local lock_timeout = ${Math.max(1, Math.round(waitMs))}; ` +
+    "set local check_function_bodies = off; set local xmloption = content; set local client_min_messages = warning; " +
+    "set local statement_timeout = 0; set local default_tablespace = ''";
+}
 
 /**
  * Brings a Postgres database back in one transaction: until it commits, everybody sees what was there before.
@@ -94,12 +98,7 @@ export class PostgresRestore implements AsyncDisposable {
     try {
       await engine.lock({ waitMs, journaled: false });
       await engine.begin();
-      await engine.query(
-        `${readSettings}; ${
-          lockSettings(waitMs)
-        }; set local check_function_bodies = off; set local xmloption = content; ` +
-          "set local client_min_messages = warning; set local statement_timeout = 0; set local default_tablespace = ''",
-      );
+      await engine.query(loadSettings(waitMs));
       await this.#dropMarker();
       const counts = this.plan.way === "schema" ? await this.#make() : await this.#exchangeRows();
       this.#compare(counts);
@@ -174,7 +173,7 @@ export class PostgresRestore implements AsyncDisposable {
   /** Makes everything, the rows in the middle. */
   async #make(): Promise<Record<string, number>> {
     const { engine, stored, options: { report } } = this;
-    const parts = (rights: boolean) => schemaParts(stored.schema, { rights });
+    const parts = (rights: boolean) => schemaParts(intoWhatIsThere(stored.schema), { rights });
     let rights = true;
     await engine.query("savepoint amber_rights");
     try {
@@ -228,7 +227,17 @@ export async function isPostgresEmpty(
   }
 }
 
-async function inTransaction<T>(engine: PostgresEngine, work: () => Promise<T>): Promise<T> {
+/** A database that counts as empty may have schemas: the app's own, or those of extensions. */
+function intoWhatIsThere(schema: DatabaseSchema): DatabaseSchema {
+  const objects = schema.objects.map((object) =>
+    object.kind === "schema"
+      ? { ...object, sql: object.sql.replace(/^CREATE SCHEMA /, "CREATE SCHEMA IF NOT EXISTS ") }
+      : object
+  );
+  return { ...schema, objects };
+}
+
+export async function inTransaction<T>(engine: PostgresEngine, work: () => Promise<T>): Promise<T> {
   await engine.query(`begin isolation level repeatable read read only; ${readSettings}`);
   try {
     return await work();
@@ -253,7 +262,7 @@ function isYes(value: unknown): boolean {
   return value === true || value === "t";
 }
 
-function explained(error: unknown, where: string): unknown {
+export function explained(error: unknown, where: string): unknown {
   if (!(error instanceof StatementFailure)) return error;
   const isLock = error.code === "55P03";
   return new AmberError(isLock ? "TABLE_LOCKED" : "STATEMENT_FAILED", {

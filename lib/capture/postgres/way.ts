@@ -7,7 +7,15 @@ import {
 import { AmberError } from "../../errors.ts";
 
 /** Kinds that do not make a database a filled one: a provider puts some into each. */
-const emptyKinds = new Set(["schema", "extension", "default privileges", "language", "publication", "event trigger"]);
+const emptyKinds = new Set([
+  "schema",
+  "extension",
+  "built-in",
+  "default privileges",
+  "language",
+  "publication",
+  "event trigger",
+]);
 
 /** What may be done to get there. */
 export interface Ways {
