@@ -20,6 +20,8 @@ export interface WipeDecision {
   /** The data folder and the configured database's file, absolute: compared with what is configured then, never used. */
   root: string;
   database?: string;
+  /** The configured Postgres, as people read it, when everything in it goes too. */
+  postgres?: string;
   going: Going[];
 }
 
@@ -80,9 +82,9 @@ const isOptionalText = (value: unknown) => value === undefined || isText(value);
 
 function decode(value: unknown): WipeDecision | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { id, time, safety, root, database, going } = value as Record<string, unknown>;
+  const { id, time, safety, root, database, postgres, going } = value as Record<string, unknown>;
   if (!isText(id) || !/^[0-9a-f]{32}$/.test(id) || !isText(time) || !isText(root)) return undefined;
-  if (!isOptionalText(safety) || !isOptionalText(database) || !Array.isArray(going)) return undefined;
+  if (![safety, database, postgres].every(isOptionalText) || !Array.isArray(going)) return undefined;
   const isGoing = (one: unknown) =>
     Array.isArray(one) && isText(one[0]) && isPath(one[0]) && !one[0].startsWith("/") &&
     typeof one[1] === "number" && typeof one[2] === "number";
@@ -91,6 +93,7 @@ function decode(value: unknown): WipeDecision | undefined {
     ...{ id, time, root },
     ...(safety === undefined ? {} : { safety: safety as string }),
     ...(database === undefined ? {} : { database: database as string }),
+    ...(postgres === undefined ? {} : { postgres: postgres as string }),
     going: going.map(([place, device, inode]) => ({ place, device, inode })),
   };
 }

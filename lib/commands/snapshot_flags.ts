@@ -29,6 +29,8 @@ export interface RestoreFlags extends CommonFlags, PlanFlags, MetricsFlag {
   ifEmpty?: boolean;
   replace?: boolean;
   schema?: boolean;
+  table?: string;
+  as?: string;
   owners?: boolean;
   noSafety?: boolean;
   /** The name that production wants. */
@@ -55,6 +57,9 @@ export interface ExportFlags extends CommonFlags {
 export interface WipeFlags extends CommonFlags, PlanFlags, MetricsFlag {
   files?: boolean;
   database?: boolean;
+  /** Of a Postgres: beside those of its search path. */
+  schema?: string[];
+  allSchemas?: boolean;
   noSafety?: boolean;
   /** The name that production wants. */
   confirm?: string;

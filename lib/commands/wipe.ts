@@ -21,7 +21,8 @@ export async function run(this: AmberContext, flags: WipeFlags): Promise<void> {
 
 function optionsOf(setting: Setting, flags: WipeFlags, plan: boolean | undefined): WipeOptions {
   const { config, world, reporter } = setting;
-  const { files, database, noSafety, yes } = flags;
+  const { files, database, noSafety, yes, schema: schemas, allSchemas } = flags;
+  refuseSchemas(setting, flags);
   const given = snapshotSetting(setting);
   const { data, scratch, cache, exclude, now, stop, report, waitMs, by, amber } = given;
   const name = consentName(config, database && !files ? "database" : "everything");
@@ -31,6 +32,7 @@ function optionsOf(setting: Setting, flags: WipeFlags, plan: boolean | undefined
     report,
     plan,
     selection: { files, database },
+    ...{ schemas, allSchemas },
     noSafety,
     confirm: () =>
       consent(world, reporter, {
@@ -46,7 +48,7 @@ function optionsOf(setting: Setting, flags: WipeFlags, plan: boolean | undefined
 }
 
 function outcomeOf({ state, plan, safety, command }: WipeResult, { config }: Setting): Outcome {
-  const { files, folders, bytes, database } = plan;
+  const { files, folders, bytes, database, postgres } = plan;
   const result = {
     state,
     plan,
@@ -62,12 +64,27 @@ function outcomeOf({ state, plan, safety, command }: WipeResult, { config }: Set
           ...(files > 0 || folders > 0
             ? [`${countText(files, "file")} and ${countText(folders, "folder")}, ${formatBytes(bytes)}`]
             : []),
-          ...(database ? [`the database with ${countText(database.tables.length, "table")}`] : []),
+          ...(database ?? postgres
+            ? [`the database with ${countText((database ?? postgres)!.tables.length, "table")}`]
+            : []),
         ].join("; ")
       }.`,
       ...(command === undefined ? [] : [`What was there is in snapshot ${safety}. To put it back: ${command}`]),
     ],
   };
+}
+
+function refuseSchemas({ config }: Setting, { schema, allSchemas, files, database }: WipeFlags): void {
+  const flag = schema !== undefined ? "--schema" : allSchemas ? "--all-schemas" : undefined;
+  if (flag === undefined) return;
+  const message = config.database.engine !== "postgres"
+    ? `Cannot use ${flag}: a SQLite database has no schemas`
+    : schema !== undefined && allSchemas
+    ? "Cannot use --schema with --all-schemas"
+    : files && !database
+    ? `Cannot use ${flag} with --files, which leaves the database alone`
+    : undefined;
+  if (message !== undefined) throw new AmberError("USAGE", { message, hint: "amber wipe --help" });
 }
 
 /** Before anything is looked at: nobody is to be asked for something that is refused afterwards. */

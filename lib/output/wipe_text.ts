@@ -8,8 +8,8 @@ const shownNames = 20;
 
 /** What a wipe would remove, for a person who has to say yes. */
 export function wipePlanLines(plan: WipePlan): string[] {
-  const { data, files, folders, bytes, entries, kept, database } = plan;
-  if (files === 0 && folders === 0 && !database) return ["Plan: nothing to remove.", ...keptLines(plan)];
+  const { data, files, folders, bytes, entries, kept, database, postgres } = plan;
+  if (files === 0 && folders === 0 && !database && !postgres) return ["Plan: nothing to remove.", ...keptLines(plan)];
   const gone = entries.filter((one) => !kept.some(({ place }) => place === one.place));
   const rows = gone.slice(0, shownNames).map((one) => [
     one.place,
@@ -36,7 +36,26 @@ export function wipePlanLines(plan: WipePlan): string[] {
         ...moreLine(database.tables.length),
       ]
       : []),
+    ...(postgres ? postgresLines(postgres) : []),
     ...keptLines(plan),
+  ];
+}
+
+function postgresLines(
+  { database, schemas, tables, objects, bytes, left }: NonNullable<WipePlan["postgres"]>,
+): string[] {
+  return [
+    `  empties the database ${printable(database)}, ${countText(schemas.length, "schema")} (${
+      schemas.map(printable).join(", ")
+    }): ${countText(tables.length, "table")}, ${countText(objects, "object")} in all, ${formatBytes(bytes)}`,
+    ...tables.slice(0, shownNames).map((name) => `    - ${printable(name)}`),
+    ...moreLine(tables.length),
+    ...left.map((one) =>
+      `  stays   the schema ${printable(one.schema)}  (${
+        countText(one.objects, "object")
+      }; --schema or --all-schemas takes it too)`
+    ),
+    ...(left.length > 0 ? ["  stays   what belongs to no schema: large objects, publications and the like"] : []),
   ];
 }
 

@@ -7,7 +7,8 @@ import { type FilesToWipe, lookAtFiles, mountPoints, stillGoing } from "../captu
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
 import { systemCode } from "../stores/file_calls.ts";
-import { type WipePlaces, type WipeTarget, wipeTarget } from "./wipe_target.ts";
+import { type WipePlaces, type WipeTarget, wipeTarget, wipeWaitMs } from "./wipe_target.ts";
+import { unfinishedPostgres } from "./wipe_with_postgres.ts";
 
 /** A wipe that was begun and is not finished. */
 export interface UnfinishedWipe {
@@ -52,6 +53,18 @@ export async function finishWipe(options: WipePlaces): Promise<boolean> {
     report({ type: "note", message: `a wipe of "${decision.root}" was interrupted; another folder is configured now` });
     return false;
   }
+  const postgres = decision.postgres === undefined ? undefined : await unfinishedPostgres(options, decision);
+  if (postgres?.isOther) {
+    report({
+      type: "note",
+      message: `a wipe of "${decision.postgres}" was interrupted; another database is configured now`,
+    });
+    return false;
+  }
+  if (postgres && !postgres.isDone) {
+    inWords(() => removeWipeDecision(target.scratch, calls));
+    return false;
+  }
   if (decision.database !== undefined) {
     const contents = await calls.lookAtContents(decision.database, waitOf(options));
     if (contents?.marker !== decision.id) {
@@ -67,7 +80,7 @@ export async function finishWipe(options: WipePlaces): Promise<boolean> {
   });
   const found = lookAtFiles({ calls, root: target.root, whyKept: target.whyKept, mounts: mountPoints() });
   const going = stillGoing(decision.going, found, { calls, root: target.root });
-  await carryOut(options, target, decision, { going });
+  await carryOut(options, target, decision, { going }, postgres?.end);
   return true;
 }
 
@@ -77,12 +90,14 @@ export async function carryOut(
   target: WipeTarget,
   decision: WipeDecision,
   files: Pick<FilesToWipe, "going">,
+  endPostgres?: () => Promise<void>,
 ): Promise<void> {
   const { calls = wipeCalls, random } = options;
   const { root, scratch } = target;
   const isThere = statOrNone(root)?.isDirectory;
   const left = isThere ? inWords(() => wipeFiles({ calls, root, going: files.going, random })) : [];
   if (decision.database !== undefined) await giveBack(options, target, decision.id);
+  await endPostgres?.();
   inWords(() => removeWipeDecision(scratch, calls));
   if (left.length === 0) return;
   throw new AmberError("FILE_UNWRITABLE", {
@@ -106,7 +121,7 @@ export async function giveBack(options: WipePlaces, { database }: WipeTarget, id
   });
 }
 
-export function waitOf({ waitMs = 5_000, stop, report }: WipePlaces) {
+export function waitOf({ waitMs = wipeWaitMs, stop, report }: WipePlaces) {
   return { waitMs, stop, report };
 }
 

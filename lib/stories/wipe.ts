@@ -1,3 +1,4 @@
+import type { PostgresToWipe, PostgresWipe } from "../capture/postgres/wipe.ts";
 import { removeStaleLinks } from "../capture/links.ts";
 import { type Contents, type HeldToEmpty, wipeCalls } from "../capture/wipe_calls.ts";
 import { removeWipeDecision, type WipeDecision, writeWipeDecision } from "../capture/wipe_decision.ts";
@@ -7,6 +8,7 @@ import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
 import { carryOut, finishWipe, giveBack, inWords, lockAlone, waitOf } from "./unfinished_wipe.ts";
 import { type WipePlaces, type WipeTarget, wipeTarget } from "./wipe_target.ts";
+import { openPostgres, type WipeSchemas } from "./wipe_with_postgres.ts";
 
 export type { WipePlaces } from "./wipe_target.ts";
 
@@ -26,6 +28,8 @@ export interface WipePlan {
   kept: Kept[];
   /** The configured database, when something is in it that goes. */
   database?: { file: string; tables: string[]; bytes: number };
+  /** The configured Postgres database, when something is in it that goes. */
+  postgres?: PostgresToWipe;
 }
 
 /** What is told while a wipe runs. */
@@ -36,7 +40,7 @@ export type WipeEvent =
   /** The safety snapshot exists; `command` puts it back. */
   | { type: "safety"; id: string; command: string };
 
-export interface WipeOptions extends WipePlaces {
+export interface WipeOptions extends WipePlaces, WipeSchemas {
   report: (event: WipeEvent) => void;
   /** Default: both. */
   selection?: { files?: boolean; database?: boolean };
@@ -63,8 +67,9 @@ export interface WipeResult {
 }
 
 /**
- * Removes all data on purpose: the contents of the data folder, and everything in the configured SQLite database, which
- * stays as an empty one. A safety snapshot comes first, while nobody can commit to that database. Killed before the
+ * Removes all data on purpose: the contents of the data folder, and everything in the configured database, which stays as
+ * an empty one: of a Postgres, what is in the schemas that the app uses. A safety snapshot comes first, while nobody can
+ * commit to that database. Killed before the
  * database's commit (or, when only files go, before the first of them) it has done nothing; killed after it, the next
  * command that writes finishes it.
  *
@@ -72,10 +77,10 @@ export interface WipeResult {
  * removed then; FILE_UNWRITABLE names what could not be removed when all else is.
  */
 export async function wipe(options: WipeOptions): Promise<WipeResult> {
-  refusePostgres(options);
   const target = wipeTarget(options);
   if (!options.plan) await finishWipe(options);
-  const seen = await look(options, target);
+  await using postgres = wantedParts(options).postgres ? await openPostgres(options) : undefined;
+  const seen = await look(options, target, postgres);
   options.report({ type: "wipe plan", plan: seen.plan });
   if (options.plan) return { state: "planned", plan: seen.plan };
   if (isNothing(seen.plan)) {
@@ -85,36 +90,46 @@ export async function wipe(options: WipeOptions): Promise<WipeResult> {
   await options.confirm?.(seen.plan);
   using _alone = await lockAlone(options, target);
   refuseRestore(target);
-  return await wipeLocked(options, target);
+  return await wipeLocked(options, target, seen.plan.postgres && postgres);
 }
 
-async function wipeLocked(options: WipeOptions, target: WipeTarget): Promise<WipeResult> {
+async function wipeLocked(
+  options: WipeOptions,
+  target: WipeTarget,
+  postgres: PostgresWipe | undefined,
+): Promise<WipeResult> {
   const { calls = wipeCalls, report, stop } = options;
   removeStaleLinks(target.root);
   using held = await holdDatabase(options, target);
+  await postgres?.hold();
   const safety = options.noSafety ? undefined : await keepSafe(options, held ? new Set([held.file]) : new Set());
-  const command = safety === undefined ? undefined : `amber restore ${safety}`;
+  // An empty Postgres database gets its tables by the snapshot's own schema.
+  const command = safety === undefined ? undefined : `amber restore ${safety}${postgres ? " --schema" : ""}`;
   if (safety !== undefined) report({ type: "safety", id: safety, command: command! });
   stop.throwIfAborted();
   const files = lookAtOwnFiles(options, target);
-  const plan = planOf(target, files, held?.contents);
+  const plan = planOf(target, files, held?.contents, postgres);
   const decision: WipeDecision = {
     id: options.random(16).toHex(),
     time: options.now().toISOString(),
     ...(safety === undefined ? {} : { safety }),
     root: target.root,
     ...(held ? { database: held.file } : {}),
+    ...(postgres ? { postgres: postgres.plan.database } : {}),
     going: files.going,
   };
+  const isOneCommit = postgres !== undefined && files.going.length === 0;
   try {
-    inWords(() => writeWipeDecision(target.scratch, decision, calls));
+    if (!isOneCommit) inWords(() => writeWipeDecision(target.scratch, decision, calls));
     if (held) await calls.empty(held.database, decision.id, waitOf(options));
+    await postgres?.empty(isOneCommit ? undefined : decision.id);
   } catch (error) {
-    removeWipeDecision(target.scratch, calls);
+    // Whether a commit came through before the connection broke is seen by whoever writes next.
+    if (!(error instanceof AmberError) || error.code !== "DATABASE_LOST") removeWipeDecision(target.scratch, calls);
     throw error;
   }
   held?.letGo();
-  await carryOut(options, target, decision, files);
+  if (!isOneCommit) await carryOut(options, target, decision, files, postgres && (() => postgres.end()));
   return {
     state: "wiped",
     plan,
@@ -127,13 +142,17 @@ interface Seen {
   contents?: Contents;
 }
 
-async function look(options: WipeOptions, target: WipeTarget): Promise<Seen> {
+async function look(
+  options: WipeOptions,
+  target: WipeTarget,
+  postgres: PostgresWipe | undefined,
+): Promise<Seen> {
   const { calls = wipeCalls } = options;
   const files = lookAtOwnFiles(options, target);
   const contents = wantedParts(options).database && target.database !== undefined
     ? await calls.lookAtContents(target.database, waitOf(options))
     : undefined;
-  return { plan: planOf(target, files, contents), ...(contents ? { contents } : {}) };
+  return { plan: planOf(target, files, contents, postgres), ...(contents ? { contents } : {}) };
 }
 
 function lookAtOwnFiles(options: WipeOptions, { root, whyKept }: WipeTarget): FilesToWipe {
@@ -142,25 +161,33 @@ function lookAtOwnFiles(options: WipeOptions, { root, whyKept }: WipeTarget): Fi
   return { going: [], entries: [], kept: [], files: 0, folders: 0, bytes: 0 };
 }
 
-function planOf({ root, database }: WipeTarget, found: FilesToWipe, contents: Contents | undefined): WipePlan {
+function planOf(
+  { root, database }: WipeTarget,
+  found: FilesToWipe,
+  contents: Contents | undefined,
+  postgres: PostgresWipe | undefined,
+): WipePlan {
   const { files, folders, bytes, entries, kept } = found;
   return {
     ...{ data: root, files, folders, bytes, entries, kept },
     ...(contents && !contents.isEmpty
       ? { database: { file: database!, tables: contents.tables, bytes: contents.size } }
       : {}),
+    ...(postgres && !postgres.isEmpty ? { postgres: postgres.plan } : {}),
   };
 }
 
-function isNothing({ files, folders, database }: WipePlan): boolean {
-  return files === 0 && folders === 0 && database === undefined;
+function isNothing({ files, folders, database, postgres }: WipePlan): boolean {
+  return files === 0 && folders === 0 && database === undefined && postgres === undefined;
 }
 
 function wantedParts({ selection: { files, database } = {}, ...options }: WipeOptions) {
   const isAll = !files && !database;
+  const isWanted = isAll || database === true;
   return {
     files: isAll || files === true,
-    database: (isAll || database === true) && options.database.engine === "sqlite",
+    database: isWanted && options.database.engine === "sqlite",
+    postgres: isWanted && options.database.engine === "postgres",
   };
 }
 
@@ -252,14 +279,5 @@ function refuseRestore({ scratch }: WipeTarget): void {
     message: "Cannot wipe: a restore was interrupted here and is not finished yet",
     where: `${scratch}/restore/plan.json`,
     hint: "Run this once more: it finishes that restore first. To drop it instead: amber restore --discard",
-  });
-}
-
-function refusePostgres(options: WipeOptions): void {
-  const { database, files } = options.selection ?? {};
-  if (options.database.engine !== "postgres" || (files && !database)) return;
-  throw new AmberError("USAGE", {
-    message: "Cannot wipe the database: this version wipes SQLite only, and a Postgres is configured",
-    hint: "amber wipe --files removes the files.",
   });
 }

@@ -23,6 +23,8 @@ export interface WipePlaces {
   program?: string;
   /** Longest wait for a restore and for a database's lock, ms. Default 5 s. */
   waitMs?: number;
+  /** `user@host`, as others on a server see it. */
+  by?: string;
   now: () => Date;
   random: (size: number) => Uint8Array;
   stop: AbortSignal;
@@ -30,6 +32,8 @@ export interface WipePlaces {
   /** For tests: file and database calls that fail, or kill the process. */
   calls?: WipeCalls;
 }
+
+export const wipeWaitMs = 5_000;
 
 /** Links resolved, absolute. */
 export interface WipeTarget {
