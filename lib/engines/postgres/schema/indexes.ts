@@ -8,10 +8,8 @@ export async function readIndexes({ query }: Reading): Promise<{ found: Found[];
       ${qualified("n.nspname", "i.relname")} as name, ${qualified("tn.nspname", "t.relname")} as table,
       x.indrelid as table_oid, pg_get_indexdef(x.indexrelid) as sql, x.indisclustered as is_clustered,
       x.indisreplident as is_identity, (x.indisvalid or i.relkind = 'I') and x.indisready as is_whole,
-      exists (select from pg_constraint c where c.conindid = x.indexrelid and c.contype in ('p', 'u', 'x')) as is_key,
+      k.oid is not null as is_key,
       ${qualified("pn.nspname", "p.relname")} as parent, p.oid as parent_oid,
-      (select c.oid from pg_constraint c where c.conindid = x.indexrelid and c.contype in ('p', 'u', 'x')) as constraint,
-      (select c.oid from pg_constraint c where c.conindid = p.oid and c.contype in ('p', 'u', 'x')) as parent_constraint,
       (select ${json("array_agg(a.attnum || ' ' || a.attstattarget order by a.attnum)")} from pg_attribute a
         where a.attrelid = x.indexrelid and a.attstattarget >= 0) as statistics
     from pg_index x
@@ -19,6 +17,7 @@ export async function readIndexes({ query }: Reading): Promise<{ found: Found[];
     join pg_namespace n on n.oid = i.relnamespace
     join pg_class t on t.oid = x.indrelid
     join pg_namespace tn on tn.oid = t.relnamespace
+    left join pg_constraint k on k.conindid = x.indexrelid and k.contype in ('p', 'u', 'x')
     left join pg_inherits h on h.inhrelid = x.indexrelid
     left join pg_class p on p.oid = h.inhparent
     left join pg_namespace pn on pn.oid = p.relnamespace
