@@ -4,7 +4,13 @@ import { AmberError } from "../errors.ts";
 import { BlockPool } from "../repository/pool.ts";
 import { type Piece, SnapshotReader } from "../repository/reader.ts";
 import { idOf, type Snapshot } from "../repository/snapshot_file.ts";
-import { type Entry, type FileEntry, type HardLinkEntry, isHashedByBlocks } from "../repository/tree.ts";
+import {
+  type Entry,
+  type FileEntry,
+  type HardLinkEntry,
+  isHashedByBlocks,
+  postgresPrefix,
+} from "../repository/tree.ts";
 import { TreeShape } from "../repository/tree_shape.ts";
 import { findSnapshot, type LookInsideOptions } from "./list_files.ts";
 import type { ProgressEvent } from "./progress.ts";
@@ -34,7 +40,8 @@ const zeros = new Uint8Array(1 << 20);
 
 /**
  * Writes a snapshot as a plain tar: every path as it was, databases as ordinary `.db` files. The configured database, when
- * it lay outside the data folder, comes last, as `database.db`. Holes are written as zeros: a plain tar knows none.
+ * it lay outside the data folder, comes last, as `database.db`; a Postgres database as the folder `database`, with a script
+ * for psql that loads it. Holes are written as zeros: a plain tar knows none.
  *
  * @throws {AmberError} SNAPSHOT_UNKNOWN, SNAPSHOT_AMBIGUOUS, REPOSITORY_*; OBJECT_DAMAGED, OBJECT_MISSING when the tar is
  * half written, which then has no end.
@@ -95,19 +102,38 @@ class TarWriting {
 
   async all(): Promise<void> {
     let outside: FileEntry | undefined;
+    const postgres: FileEntry[] = [];
     const late: HardLinkEntry[] = []; // second names of what comes last
     for await (const entry of this.reader.entries()) {
       this.options.stop.throwIfAborted();
       if (this.#isLeftOut(entry)) continue;
       this.#shape.add(entry);
-      if (entry.path === outsidePath) outside = asDatabase(entry, this.reader.snapshot);
+      if (isOfPostgres(entry)) postgres.push(asPostgresFile(entry, this.reader.snapshot));
+      else if (entry.path === outsidePath) outside = asDatabase(entry, this.reader.snapshot);
       else if (entry.type === "hardlink" && entry.target === outsidePath) late.push(entry);
       else await this.#add(entry, entry.path);
     }
-    if (!outside) return;
-    const name = this.#outsideName();
-    await this.#add(outside, name);
-    for (const link of late) await this.#add({ ...link, target: name }, link.path);
+    if (outside) {
+      const name = this.#outsideName("database.db");
+      await this.#add(outside, name);
+      for (const link of late) await this.#add({ ...link, target: name }, link.path);
+    }
+    if (postgres.length > 0) await this.#addPostgres(postgres);
+  }
+
+  async #addPostgres(entries: readonly FileEntry[]): Promise<void> {
+    const { exportedName, exportedScript } = await import("./export_postgres.ts");
+    const folder = this.#outsideName("database");
+    for (const entry of entries) await this.#add(entry, `${folder}/${exportedName(entry.path)}`);
+    const script = await exportedScript(this.reader);
+    if (script === undefined) return;
+    const bytes = new TextEncoder().encode(script);
+    const header = tarHeader({ ...entries[0]!, size: bytes.length }, `${folder}/load.sql`);
+    const sink = this.controller.add(header).getWriter();
+    await sink.write(bytes);
+    await sink.close();
+    this.counts.files++;
+    this.counts.bytes += bytes.length;
   }
 
   /** Of a run that was stopped: what it had not stored yet. */
@@ -150,11 +176,12 @@ class TarWriting {
     if (hash && hash.digest("hex") !== entry.contentHash) throw changed(entry.path);
   }
 
-  #outsideName(): string {
-    let name = "database.db";
-    for (let i = 2; this.#topNames.has(name); i++) name = `database-${i}.db`;
-    if (name !== "database.db") {
-      const message = `the configured database is "${name}" in the tar: the data folder has a "database.db" of its own`;
+  /** Its name in the tar, unless the data folder has the same at its top. */
+  #outsideName(wanted: "database.db" | "database"): string {
+    let name: string = wanted;
+    for (let i = 2; this.#topNames.has(name); i++) name = wanted.replace("database", `database-${i}`);
+    if (name !== wanted) {
+      const message = `the configured database is "${name}" in the tar: the data folder has a "${wanted}" of its own`;
       this.options.report({ type: "note", message });
     }
     return name;
@@ -172,6 +199,20 @@ function changed(path: string): AmberError {
     message: `Cannot export "${path}": its content does not have the hash that the snapshot says`,
     where: path,
     hint: "What was written is not to be used. amber verify says what else is damaged.",
+  });
+}
+
+/** Also what says that it is one: a link to it. */
+function isOfPostgres(entry: Entry): boolean {
+  return entry.path.startsWith(postgresPrefix) ||
+    (entry.type === "hardlink" && entry.target.startsWith(postgresPrefix));
+}
+
+function asPostgresFile(entry: Entry, snapshot: Snapshot): FileEntry {
+  if (entry.type === "file") return entry;
+  throw new AmberError("OBJECT_DAMAGED", {
+    message: `Cannot export snapshot ${idOf(snapshot)}: "${entry.path}" in its list of files is nothing of Postgres`,
+    hint: "Other snapshots can still be restored: amber snapshots",
   });
 }
 
