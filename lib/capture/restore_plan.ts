@@ -41,9 +41,9 @@ export interface PlannedPostgres {
   database: string;
   /**
    * `rows`: the schema is there, rows are exchanged; it is empty, and `migrations`: the app's own ones make the schema
-   * first, or `schema`: the snapshot's schema.sql does.
+   * first, or `schema`: the snapshot's schema.sql does. `table`: one table alone; `beside`: as another table.
    */
-  way: "rows" | "migrations" | "schema";
+  way: "rows" | "migrations" | "schema" | "table" | "beside";
   /** How many tables come, and rows in all of them. */
   tables: number;
   /** Rows in all of them. */

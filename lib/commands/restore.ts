@@ -1,9 +1,11 @@
 import { formatBytes } from "../bytes.ts";
 import { AmberError } from "../errors.ts";
+import { parseDatabaseUrl } from "../database_url.ts";
 import { parseTime } from "../moment.ts";
 import type { Outcome } from "../output/events.ts";
 import { countText, numberText, timeText } from "../output/snapshot_text.ts";
 import { restore, type RestoreOptions, type RestoreResult } from "../stories/restore.ts";
+import { restoreToDatabase, type RestoreToDatabaseOptions } from "../stories/restore_to_database.ts";
 import { takeSafety } from "../stories/safety_snapshot.ts";
 import { discardRestore } from "../stories/unfinished_restore.ts";
 import { finishWipe } from "../stories/unfinished_wipe.ts";
@@ -22,6 +24,8 @@ export async function run(this: AmberContext, flags: RestoreFlags, wanted?: stri
 
 async function restoreNow(setting: Setting, flags: RestoreFlags, wanted: string): Promise<Outcome> {
   const options = await optionsOf(setting, flags, wanted);
+  const elsewhere = otherDatabase(setting, flags);
+  if (elsewhere) return outcomeOf(await restoreToDatabase({ ...options, ...elsewhere }), setting);
   if (!options.plan) await finishWipe(wipePlaces(setting));
   return outcomeOf(await restore(options), setting);
 }
@@ -36,8 +40,9 @@ async function optionsOf(setting: Setting, flags: RestoreFlags, wanted: string):
   const { path: paths, files, database, to, ifEmpty, replace, owners, noSafety, schema, yes } = flags;
   const { data, scratch, cache, exclude, by, amber, now, stop, report, waitMs } = snapshotSetting(setting);
   const plan = flags.plan || flags.dryRun;
-  const isOnlyDatabase = Boolean(database && !files && !paths?.length);
-  const name = consentName(config, isOnlyDatabase ? "database" : "everything");
+  const isOnlyDatabase = Boolean((database || flags.table !== undefined) && !files && !paths?.length);
+  const elsewhere = otherDatabase(setting, flags);
+  const name = elsewhere ? elsewhere.address.database : consentName(config, isOnlyDatabase ? "database" : "everything");
   if (noSafety && flags.confirm === undefined && !plan) {
     throw new AmberError("CONFIRMATION_NEEDED", {
       message: "Cannot restore without a safety snapshot: that has to be confirmed by name",
@@ -69,6 +74,29 @@ async function optionsOf(setting: Setting, flags: RestoreFlags, wanted: string):
   };
 }
 
+/** `--to postgres://…` and `--table`: a Postgres database alone, and no files. */
+function otherDatabase(
+  { config }: Setting,
+  { to, table, as }: RestoreFlags,
+): Pick<RestoreToDatabaseOptions, "address" | "table"> | undefined {
+  const isAddress = to !== undefined && /^postgres(ql)?:/i.test(to);
+  if (!isAddress && table === undefined) {
+    if (as === undefined) return undefined;
+    throw new AmberError("USAGE", {
+      message: "Cannot use --as without --table",
+      hint: "--table notes --as notes_then",
+    });
+  }
+  const address = isAddress ? parseDatabaseUrl(to, "--to") : config.database;
+  if (address.engine !== "postgres" || (to !== undefined && !isAddress)) {
+    throw new AmberError("USAGE", {
+      message: "Cannot restore one table: that is for Postgres, and none is configured or named by --to",
+      hint: "Of a SQLite database restore all of it elsewhere: --database --to FOLDER",
+    });
+  }
+  return { address, ...(table === undefined ? {} : { table: { name: table, ...(as === undefined ? {} : { as }) } }) };
+}
+
 function refuseContradictions(flags: RestoreFlags, wanted: string | undefined): void {
   const refuse = (message: string, hint: string) => {
     throw new AmberError("USAGE", { message, hint });
@@ -84,6 +112,12 @@ function refuseContradictions(flags: RestoreFlags, wanted: string | undefined): 
   if (wanted?.trim() === "") refuse("Cannot restore a snapshot whose id is empty", "Write latest, or an id.");
   if (flags.path?.length && (flags.files || flags.database)) {
     refuse("Cannot use --path together with --files or --database", "A path says by itself what is meant.");
+  }
+  if (
+    (flags.table !== undefined || /^postgres(ql)?:/i.test(flags.to ?? "")) &&
+    (flags.files || flags.path?.length || flags.ifEmpty)
+  ) {
+    refuse("Cannot restore files into a database", "Restore them by themselves: --files or --path.");
   }
   if (flags.ifEmpty && (flags.to !== undefined || flags.path?.length)) {
     refuse("Cannot use --if-empty with --to or --path", "It fills the empty data folder, or the empty database.");

@@ -13,8 +13,8 @@ export interface LoadSource {
   /** Undefined: none of this table are there. */
   rows(table: SchemaTable): AsyncIterable<Uint8Array> | undefined;
   sequences: readonly SequenceValue[];
-  /** Lines of oid, piece, bytes; undefined when there are no large objects. */
-  largeObjects?: AsyncIterable<Uint8Array>;
+  /** Lines of oid, piece, bytes; undefined when there are no large objects; `keep`: those that are there stay. */
+  largeObjects?: AsyncIterable<Uint8Array> | "keep";
   /** Bytes of a piece of a large object, all but its last one. */
   largeObjectPiece: number;
 }
@@ -65,6 +65,20 @@ export async function replaceRows(
   return counts;
 }
 
+/** A schema in which one table alone has rows, and only references from it or to it are known. */
+export function onlyTable(schema: DatabaseSchema, table: SchemaTable): DatabaseSchema {
+  const references = new Set<string>();
+  const tables = schema.tables.map((one): SchemaTable => {
+    const foreignKeys = one === table
+      ? one.foreignKeys
+      : one.foreignKeys.filter((key) => key.references === table.quoted);
+    for (const { name } of foreignKeys) references.add(`${name} ON ${one.quoted}`);
+    return { ...one, foreignKeys, kind: one === table || one.kind !== "table" ? one.kind : "foreign table" };
+  });
+  const objects = schema.objects.filter(({ kind, name }) => kind === "foreign key" && references.has(name));
+  return { ...schema, tables, objects };
+}
+
 /** Copies rows into empty tables. */
 export async function copyRows(
   session: LoadSession,
@@ -100,6 +114,7 @@ export async function setSequences(session: LoadSession, sequences: readonly Seq
 
 /** All that are there go; those that come keep their numbers. */
 export async function replaceLargeObjects(session: LoadSession, source: LoadSource): Promise<void> {
+  if (source.largeObjects === "keep") return;
   await session.query("select pg_catalog.lo_unlink(oid) from pg_catalog.pg_largeobject_metadata");
   if (!source.largeObjects) return;
   await session.query("create temporary table amber_large_objects (id oid, piece bigint, bytes bytea) on commit drop");
