@@ -34,6 +34,11 @@ def pieces(runs, block_size):  # (hole, None) or (size, bytes)
             plain.seek(starts[index])
             yield starts[index + count] - starts[index], plain.read(starts[index + count] - starts[index])
 
+def block_sizes(entry):  # of rows, "b": 0, each block has its own
+    if entry.get("b") != 0: return [entry.get("b", 1 << 20)] * -(-entry["s"] // entry.get("b", 1 << 20))
+    runs = zip(entry["r"][::3], entry["r"][1::3], entry["r"][2::3])
+    return [open_pack(number)[1][i + 1] - open_pack(number)[1][i] for count, number, index in runs for i in range(index, index + count)]
+
 entries = []
 tree = b"".join(data for _, data in pieces(sum(snapshot["facts"]["tree"], []), 0))
 for line in map(json.loads, tree.decode().split("\n")[:-1]):
@@ -43,6 +48,7 @@ os.makedirs(target, exist_ok=True)
 for entry in entries:
     path = os.path.join(target, entry["p"].lstrip("/"))
     if ".." in entry["p"].split("/"): sys.exit(f"recover: {entry['p']} leads out of the folder")
+    if entry["p"].startswith("/postgres/"): os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     if entry["k"] == "d": os.makedirs(path, mode=0o700, exist_ok=True)
     elif entry["k"] == "l": continue  # last of all: nothing is to be written through one
     elif entry["k"] == "h": os.link(os.path.join(target, entry["to"]), path)
@@ -51,10 +57,11 @@ for entry in entries:
             for size, data in pieces(entry["r"], entry.get("b", 1 << 20)):
                 file.seek(size, 1) if data is None else file.write(data)
             file.truncate(entry["s"])
-        digest, size = hashlib.sha256(), entry.get("b", 1 << 20)
+        digest = hashlib.sha256()
         with open(path, "rb") as file:
-            for block in iter(lambda: file.read(size), b""):
-                if "db" not in entry: digest.update(block)
+            for size in block_sizes(entry):
+                block = file.read(size)
+                if "db" not in entry and entry.get("b") != 0: digest.update(block)
                 else: digest.update(hashlib.sha256(block).digest()[:16] if block.strip(b"\0") else bytes(16))
         if digest.hexdigest() != entry["h"]: sys.exit(f"recover: {entry['p']} is damaged")
 for entry in entries:
