@@ -1,4 +1,5 @@
--- Everything that a schema can hold on every version from 13 on; what came later is in torture_14.sql and so on.
+-- Everything that a schema can hold on every version from 13 on; corners are in
+-- torture_corners.sql, what came later in torture_14.sql and so on.
 -- The roles torture_owner, torture_reader and torture_chain are there already.
 
 create schema app authorization torture_owner;

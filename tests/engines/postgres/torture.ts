@@ -2,7 +2,7 @@
 import type { PostgresDatabase, PostgresDatabases } from "../../support/postgres.ts";
 import { runSql } from "./schema_databases.ts";
 
-const roles = ["torture_owner", "torture_reader", "torture_chain"];
+const roles = ["torture_owner", "torture_reader", "torture_chain", `"Rôle ""x""; --"`];
 
 /** The roles that the torture schemas name. They stay on the server. */
 export async function makeRoles(server: PostgresDatabases): Promise<void> {
