@@ -58,10 +58,11 @@ export type { MigrationDatabase } from "./lib/migrations/code.ts";
 export type { RebuildOptions } from "./lib/migrations/sqlite_rebuild.ts";
 export type { MigrateEvent, MigrateResult, PlannedStep };
 export type { GoingEntry, Kept } from "./lib/capture/wipe_look.ts";
-export type { PlannedDatabase, PlannedItem, RestorePlan } from "./lib/capture/restore_plan.ts";
+export type { PlannedDatabase, PlannedItem, PlannedPostgres, RestorePlan } from "./lib/capture/restore_plan.ts";
+export type { PostgresToWipe } from "./lib/capture/postgres/wipe.ts";
 export type { Drill } from "./lib/repository/drills.ts";
 export type { Finding } from "./lib/repository/findings.ts";
-export type { DatabaseFacts, Kind } from "./lib/repository/snapshot_file.ts";
+export type { DatabaseFacts, Kind, PostgresFacts } from "./lib/repository/snapshot_file.ts";
 export type { Removed } from "./lib/repository/unused.ts";
 export type { CheckedSnapshot } from "./lib/repository/verify.ts";
 export type { JudgedSnapshot } from "./lib/stories/prune.ts";
@@ -251,6 +252,8 @@ export interface RestoreOptions extends DataOptions {
   ifEmpty?: boolean;
   /** Rename databases into place that cannot be written through SQLite: only while nobody has them open. */
   replace?: boolean;
+  /** An empty Postgres database: the snapshot's own schema.sql may make its tables. */
+  schema?: boolean;
   /** Owners and set-id bits too. */
   owners?: boolean;
   /** Without a safety snapshot of what is there: when none can be taken. */
@@ -287,13 +290,14 @@ export interface RestoreOptions extends DataOptions {
  * @throws {AmberError} with a `code`.
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
-  const { snapshot: wanted = "latest", at, part, paths, to, plan, ifEmpty, replace, owners, noSafety } = options;
+  const { snapshot: wanted = "latest", at, part, paths, to, plan, ifEmpty, replace, schema, owners, noSafety } =
+    options;
   const { confirm, report = () => {} } = options;
   const settings = dataOf(options);
   if (!plan) await finishWipe(wipePlacesOf(settings, report));
   return await restoreStory({
     ...await restorePlacesOf(settings, report),
-    ...{ wanted, at, to, plan, ifEmpty, replace, owners, noSafety, confirm },
+    ...{ wanted, at, to, plan, ifEmpty, replace, schema, owners, noSafety, confirm },
     selection: { paths, files: part === "files", database: part === "database" },
     takeSafety: () => takeSafety(settings.safety, { ...settings.run, before: "restore", report }),
   });

@@ -65,6 +65,7 @@ export interface PostgresFacts {
   migrations?: { count: number; last: string };
   /** Hashes over all objects of the schema: what they are, and who may do what. Equal means the same schema. */
   structure: string;
+  /** The same of owners and grants. */
   rights: string;
   /** What is not among the objects, each with its reason. */
   notes: string[];

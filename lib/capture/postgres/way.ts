@@ -54,8 +54,9 @@ export function wayOf(
   throw new AmberError("RESTORE_BLOCKED", {
     message: `Cannot restore the Postgres database: its schema is not the snapshot's: ${differences(stored, here)}`,
     where,
-    hint: "Nothing was touched. Bring it to the snapshot's migration first (amber migrate NAME), or restore into an " +
-      "empty database: --to postgres://… --schema",
+    hint:
+      "Nothing was touched. Bring it to the snapshot's migration first (amber migrate NAME), or empty it and let the " +
+      "snapshot make its own: amber wipe --database, then this with --schema. Elsewhere: --to postgres://… --schema",
   });
 }
 
