@@ -1,4 +1,5 @@
 import type { Found, Id, Part } from "./found.ts";
+import { Heap } from "./heap.ts";
 import { rankOf } from "./rank.ts";
 
 /** `from` comes after `to`. */
@@ -141,7 +142,7 @@ function sort(nodes: Node[]): { sorted: Node[]; stuck: Node[] } {
       else before.set(earlier, [node]);
     }
   }
-  const ready = new Heap(nodes.filter(({ after }) => after.size === 0));
+  const ready = new Heap(nodes.filter(({ after }) => after.size === 0), compare);
   const sorted: Node[] = [];
   for (let node = ready.take(); node; node = ready.take()) {
     sorted.push(node);
@@ -212,43 +213,4 @@ function circles(nodes: Node[]): Node[] {
   };
   for (const node of nodes) if (!facts.has(node)) visit(node);
   return inCircle;
-}
-
-/** The least comes first. */
-class Heap {
-  #items: Node[] = [];
-
-  constructor(items: Node[]) {
-    for (const item of items) this.add(item);
-  }
-
-  add(item: Node): void {
-    const items = this.#items;
-    let at = items.push(item) - 1;
-    while (at > 0) {
-      const up = (at - 1) >> 1;
-      if (compare(items[up]!, items[at]!) <= 0) break;
-      [items[up], items[at]] = [items[at]!, items[up]!];
-      at = up;
-    }
-  }
-
-  take(): Node | undefined {
-    const items = this.#items;
-    const first = items[0];
-    const last = items.pop();
-    if (items.length > 0 && last) {
-      items[0] = last;
-      for (let at = 0;;) {
-        const [left, right] = [2 * at + 1, 2 * at + 2];
-        let least = at;
-        if (left < items.length && compare(items[left]!, items[least]!) < 0) least = left;
-        if (right < items.length && compare(items[right]!, items[least]!) < 0) least = right;
-        if (least === at) break;
-        [items[at], items[least]] = [items[least]!, items[at]!];
-        at = least;
-      }
-    }
-    return first;
-  }
 }
