@@ -53,3 +53,4 @@ grant select on more.late to "Rôle ""x""; --", torture_reader;
 create policy odd on more.late to "Rôle ""x""; --" using (true);
 alter default privileges for role "Rôle ""x""; --" in schema more revoke select on tables from "Rôle ""x""; --";
 alter default privileges for role "Rôle ""x""; --" grant select on tables to public;
+grant select (rolname), update (rolname) on pg_catalog.pg_authid to torture_reader;

@@ -1,4 +1,4 @@
-import { type Found, idOf, plain, rightsOf } from "./found.ts";
+import { type Found, idOf, plain, type RightsItem, rightsOf } from "./found.ts";
 import { qualified, type Reading, rights, roleName } from "./reading.ts";
 
 /**
@@ -70,6 +70,34 @@ export async function readSystemRights({ query }: Reading): Promise<Found[]> {
       }),
     ].join("\nunion all\n"),
   );
+  const columns = await query(
+    `select a.attrelid as oid, a.attnum as number, ${qualified("n.nspname", "x.relname")} as name,
+      quote_ident(a.attname) as column, ${roleName("x.relowner")} as owner, ${rights("a.attacl")} as grants,
+      ${rights("i.initprivs")} as born
+    from pg_attribute a join pg_class x on x.oid = a.attrelid join pg_namespace n on n.oid = x.relnamespace
+    left join pg_init_privs i on i.classoid = 'pg_class'::regclass and i.objoid = x.oid and i.objsubid = a.attnum
+    where a.attacl is not null and a.attacl is distinct from i.initprivs and (exists (select from pg_depend e
+      where e.classid = 'pg_class'::regclass and e.objid = x.oid and e.deptype = 'e')
+      or (x.oid < 16384 and n.nspname = 'pg_catalog'))`,
+  );
+  const ofColumns = columns.map((row) => {
+    const had = new Set(((row.born ?? []) as RightsItem[]).map((item) => JSON.stringify(item)));
+    const grants = ((row.grants ?? []) as RightsItem[]).filter((item) => !had.has(JSON.stringify(item)));
+    return plain({
+      id: `rights:${idOf("pg_class", row.oid)}:${row.number}`,
+      kind: "built-in",
+      name: `COLUMN ${row.name}.${row.column}`,
+      section: "post-data",
+      rights: {
+        on: `TABLE ${row.name}`,
+        owner: String(row.owner),
+        grants: [],
+        born: [],
+        columns: [{ column: String(row.column), grants }],
+      },
+      sql: "",
+    });
+  });
   return rows.map((row) => {
     const on = `${row.word} ${row.name}`;
     return plain({
@@ -80,5 +108,5 @@ export async function readSystemRights({ query }: Reading): Promise<Found[]> {
       rights: rightsOf(row, on),
       sql: "",
     });
-  });
+  }).concat(ofColumns);
 }
