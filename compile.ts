@@ -27,6 +27,7 @@ const systems = {
 export const included = [
   "lib/commands/migrate_worker.ts",
   "lib/engines/sqlite/check_worker.ts",
+  "lib/engines/sqlite/copy_worker.ts",
   "lib/engines/sqlite/pin_worker.ts",
   "lib/engines/sqlite/put_worker.ts",
   "lib/repository/block_worker.ts",

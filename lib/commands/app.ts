@@ -16,6 +16,7 @@ import {
   dbshell,
   makemigrations,
   migrate,
+  rehearse,
   run,
   schema,
   showmigrations,
@@ -40,7 +41,7 @@ import {
 } from "./snapshot_routes.ts";
 
 const groups = {
-  "The schema": { migrate, makemigrations, showmigrations, sqlmigrate, schema, check, adopt },
+  "The schema": { migrate, rehearse, makemigrations, showmigrations, sqlmigrate, schema, check, adopt },
   "The data": { snapshot, snapshots, ls, diff, cat, verify, drill, restore, prune, export: exportSnapshot, wipe },
   "Both": { init, run, status, wait, dbshell, completions },
 };

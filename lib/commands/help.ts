@@ -14,8 +14,7 @@ export function helpText(groups: Readonly<Record<string, Routes>>): string {
   const names = Object.values(groups).flatMap((routes) => Object.keys(routes));
   const width = Math.max(...names.map((name) => name.length));
   return [
-    "Keeps an app's data safe: brings the database schema up to date before the server",
-    "starts, takes snapshots while it runs, and puts the data back on a bad day.",
+    "Keeps an app's data safe: migrates before the server starts, takes snapshots, restores them.",
     "",
     "  amber init                         # begin here, in your app's folder",
     "  amber migrate && exec my-server    # a container's start",

@@ -4,7 +4,8 @@ import type { SafetyBefore } from "../stories/safety_before_migrate.ts";
 import type { SafetyEvent } from "../stories/safety_snapshot.ts";
 
 /** Options that a worker can be sent. */
-export interface PlainOptions extends Omit<MigrateOptions, "now" | "report" | "stop" | "beforeRisky" | "beforeAny"> {
+export interface PlainOptions
+  extends Omit<MigrateOptions, "now" | "report" | "stop" | "beforeRisky" | "beforeAny" | "beforeCommit"> {
   /** Absent: no safety snapshot. */
   safety?: SafetyBefore;
 }

@@ -15,6 +15,7 @@ import {
 } from "./flags.ts";
 import type { MakeFlags } from "./makemigrations.ts";
 import type { MigrateFlags } from "./migrate.ts";
+import type { RehearseFlags } from "./rehearse.ts";
 import type { RunFlags } from "./run.ts";
 import type { SchemaFlags } from "./schema.ts";
 import type { StatusFlags } from "./status.ts";
@@ -43,6 +44,24 @@ export const migrate = buildCommand<MigrateFlags, [string?], AmberContext>({
     "Apply what is pending, or go forwards or back to TARGET",
     "Safe to run in a hundred containers at once, and to kill at any moment.",
     "amber migrate && exec my-server\namber migrate 0003\namber migrate --back 1 --plan",
+  ),
+});
+
+export const rehearse = buildCommand<RehearseFlags, [string?], AmberContext>({
+  loader: async () => (await import("./rehearse.ts")).run,
+  parameters: {
+    flags: {
+      from: text("copy the database from a snapshot: latest, or the beginning of an id", "SNAPSHOT"),
+      allowLate: on("those that come before applied ones, too"),
+      ...commonFlags,
+    },
+    positional: { kind: "tuple", parameters: [name("0003, a name's beginning, or zero", "TARGET")] },
+    aliases: commonAliases,
+  },
+  docs: described(
+    "Run what is pending on a copy with all rows, and remove it",
+    "Finds what fails only on the real rows, how long it takes and what it locks. The database itself is only read.",
+    "amber rehearse\namber rehearse --from latest",
   ),
 });
 

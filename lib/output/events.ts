@@ -3,6 +3,7 @@ import type { DrillEvent } from "../stories/drill.ts";
 import type { ListEvent } from "../stories/list_files.ts";
 import type { MigrateEvent } from "../stories/migrate.ts";
 import type { ProgressEvent } from "../stories/progress.ts";
+import type { RehearseEvent } from "../stories/rehearse.ts";
 import type { RestoreEvent } from "../stories/restore_types.ts";
 import type { SnapshotEvent } from "../stories/snapshot.ts";
 import type { WipeEvent } from "../stories/wipe.ts";
@@ -16,6 +17,7 @@ export type Event =
   | ListEvent
   | DiffEvent
   | DrillEvent
+  | RehearseEvent
   | WipeEvent;
 
 /** What a command ends with: facts for programs, lines for people. */

@@ -39,6 +39,18 @@ export function eventText(event: Event, colour: Paint): { text: string; stream: 
         }`,
         stream: "stdout",
       };
+    case "rehearsed":
+      return {
+        text: [
+          `  ${colour("passes   ", "green")} ${event.migration.name}  ${
+            colour(formatDuration(event.migration.durationMs), "dim")
+          }`,
+          ...event.migration.locks.map(({ table, mode }) =>
+            `              locks ${printable(table)}  ${lockText(mode)}`
+          ),
+        ].join("\n"),
+        stream: "stdout",
+      };
     case "note":
       return { text: `${colour("note", "yellow")}  ${shown(event.message)}`, stream: "stderr" };
     case "waiting":
@@ -59,7 +71,7 @@ export function eventText(event: Event, colour: Paint): { text: string; stream: 
 
 /** The same for what is about snapshots. */
 function snapshotEventText(
-  event: Exclude<Event, { type: MigrateEvent["type"] | "progress" }>,
+  event: Exclude<Event, { type: MigrateEvent["type"] | "progress" | "rehearsed" }>,
   colour: Paint,
 ): { text: string; stream: "stdout" | "stderr" } | undefined {
   switch (event.type) {
@@ -130,6 +142,14 @@ export function errorText(error: AmberError, colour: Paint): string {
     ...(error.detail ? ["", ...indent(error.detail, ""), ""] : []),
     ...(error.hint ? indent(error.hint, "hint  ") : []),
   ].join("\n");
+}
+
+/** What a lock of Postgres keeps others from. */
+function lockText(mode: string): string {
+  if (mode === "AccessExclusiveLock") return "ACCESS EXCLUSIVE: nobody else reads or writes it";
+  const words = mode.replace(/Lock$/, "").replace(/(?<=[a-z])(?=[A-Z])/g, " ").toUpperCase();
+  const isWeak = words === "ROW SHARE" || words === "ROW EXCLUSIVE" || words === "SHARE UPDATE EXCLUSIVE";
+  return `${words}: others read${isWeak ? " and write it" : " it, and do not write"}`;
 }
 
 /** The steps of a plan, one a line. */

@@ -67,6 +67,8 @@ export interface MigrateOptions {
    * failure after that says so.
    */
   beforeRisky?: (plan: PlannedStep[], held: Held) => Promise<string | undefined>;
+  /** Called before the commit of each migration that runs in a transaction of its own, inside that. */
+  beforeCommit?: (name: string, engine: Engine) => Promise<void>;
   /** Call it before every plan with steps, as long as the database has rows: nothing else could be lost. */
   beforeAny?: boolean;
 }

@@ -59,6 +59,7 @@ export async function runSteps(
         }
         options.report({ type: "begin", name: step.name, direction: step.direction });
         const record = await applyInside(step, runnerOf(engine, options));
+        await options.beforeCommit?.(step.name, engine);
         await changeAndCommit(engine, step.name, record, { reopen: step.script?.reopen }).catch((error) =>
           refusedCommit(error, step)
         );

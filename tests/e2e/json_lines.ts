@@ -6,8 +6,18 @@ import { follow, judge, kindOf, readSchemas, type WrittenLine } from "../support
 /** What each test file answers for: all kinds of results of these commands, these lines on the way, these exit statuses. */
 export const families = {
   migrations: {
-    commands: ["migrate", "check", "showmigrations", "sqlmigrate", "schema", "makemigrations", "adopt", "wait"],
-    events: ["start", "plan", "begin", "applied", "unapplied", "note", "waiting", "blocked", "notice"],
+    commands: [
+      "migrate",
+      "rehearse",
+      "check",
+      "showmigrations",
+      "sqlmigrate",
+      "schema",
+      "makemigrations",
+      "adopt",
+      "wait",
+    ],
+    events: ["start", "plan", "begin", "applied", "unapplied", "rehearsed", "note", "waiting", "blocked", "notice"],
     exits: [0, 1, 2, 3, 4, 5, 130, 143],
   },
   snapshots: {

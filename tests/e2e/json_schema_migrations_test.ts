@@ -34,6 +34,9 @@ async function walk(lines: JsonLines, engine: "sqlite" | "postgres"): Promise<vo
   await ends(2, "schema", "--url", "nonsense");
   await ends(0, "migrate", "--plan");
   await ends(0, "migrate");
+  await ends(0, "rehearse");
+  await ends(2, "rehearse", "0009");
+  await ends(0, "rehearse", "0001");
   await ends(0, "migrate");
   await ends(0, "schema");
   await ends(0, "schema", "--no-rights");
@@ -43,7 +46,7 @@ async function walk(lines: JsonLines, engine: "sqlite" | "postgres"): Promise<vo
   await ends(0, "check");
   await ends(0, "migrate", "--check");
   await ends(0, "migrate", "--back", "1", "--plan");
-  await ends(0, "migrate", "--back", "1", "--snapshot", "always"); // a note on Postgres, a safety snapshot on SQLite
+  await ends(0, "migrate", "--back", "1", "--snapshot", "always"); // a safety snapshot
   await ends(0, "migrate", "--fake");
   await ends(2, "migrate", "--fake", "0001");
   await ends(0, "migrate", "--fake", "0001", "--yes");

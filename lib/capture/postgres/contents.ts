@@ -1,5 +1,6 @@
 import type { PostgresAddress } from "../../database_url.ts";
 import { type PinnedOptions, PinnedSession } from "../../engines/postgres/pinned.ts";
+import type { SequenceValue } from "../../engines/postgres/load.ts";
 import { type DatabaseSchema, readSchema, type SchemaTable } from "../../engines/postgres/schema/read_schema.ts";
 import { fingerprint } from "../../engines/postgres/schema/fingerprint.ts";
 import { schemaSql } from "../../engines/postgres/schema/schema_sql.ts";
@@ -114,6 +115,18 @@ export class PostgresContents {
     return parts;
   }
 
+  /** Where the sequences stand. */
+  async sequenceValues(): Promise<SequenceValue[]> {
+    const { sequences } = this.schema;
+    if (sequences.length === 0) return [];
+    const rows = await this.session.query(sequenceRowsSql(this.schema));
+    return rows.map((row) => ({
+      name: String(row.name),
+      value: String(row.last_value),
+      isCalled: row.is_called === true || row.is_called === "t",
+    }));
+  }
+
   /** Takes note of a part that has been stored. */
   stored({ table }: PostgresPart, { rows, size }: { rows: number; size: number }): void {
     this.#bytes += size;
@@ -162,12 +175,16 @@ async function* lines(texts: Iterable<string>): AsyncGenerator<Uint8Array> {
 }
 
 /** name, last_value, is_called. */
-function sequencesSql({ sequences }: DatabaseSchema): string {
+function sequencesSql(schema: DatabaseSchema): string {
+  return `copy (${sequenceRowsSql(schema)}) to stdout`;
+}
+
+function sequenceRowsSql({ sequences }: DatabaseSchema): string {
   const each = sequences.map(({ quoted }) =>
     `select ${literalOf(quoted)}::text as name, last_value, is_called from ${quoted}`
   );
   const all = each.length > 0 ? each.join(" union all ") : "select ''::text, 0::bigint, false where false";
-  return `copy (select * from (${all}) all_sequences order by 1) to stdout`;
+  return `select * from (${all}) all_sequences order by 1`;
 }
 
 function literalOf(text: string): string {

@@ -1,20 +1,14 @@
 import type { PostgresAddress } from "../../database_url.ts";
 import { type EngineEvent, StatementFailure } from "../../engines/engine.ts";
 import { PostgresEngine } from "../../engines/postgres/engine.ts";
-import {
-  copyRows,
-  replaceLargeObjects,
-  replaceRows,
-  setSequences,
-  tablesWithRows,
-} from "../../engines/postgres/load.ts";
+import { replaceRows, tablesWithRows } from "../../engines/postgres/load.ts";
 import { fingerprint } from "../../engines/postgres/schema/fingerprint.ts";
-import { type DatabaseSchema, readSchema, readSettings } from "../../engines/postgres/schema/read_schema.ts";
-import { schemaParts } from "../../engines/postgres/schema/schema_sql.ts";
+import { readSchema, readSettings } from "../../engines/postgres/schema/read_schema.ts";
 import type { PlannedPostgres } from "../restore_plan.ts";
 import { AmberError } from "../../errors.ts";
 import type { SnapshotReader } from "../../repository/reader.ts";
 import type { PostgresFacts } from "../../repository/snapshot_file.ts";
+import { makeAll } from "./make.ts";
 import { marker, ofApp } from "./marker.ts";
 import { isEmptyDatabase, wayOf } from "./way.ts";
 import { StoredPostgres } from "./stored.ts";
@@ -173,25 +167,7 @@ export class PostgresRestore implements AsyncDisposable {
   /** Makes everything, the rows in the middle. */
   async #make(): Promise<Record<string, number>> {
     const { engine, stored, options: { report } } = this;
-    const parts = (rights: boolean) => schemaParts(intoWhatIsThere(stored.schema), { rights });
-    let rights = true;
-    await engine.query("savepoint amber_rights");
-    try {
-      await engine.query(parts(true).preData || "select 1");
-    } catch (error) {
-      // A role that is missing here, or whom this one may not give anything to.
-      if (!(error instanceof StatementFailure) || !["42704", "42501"].includes(error.code ?? "")) throw error;
-      await engine.query("rollback to savepoint amber_rights");
-      report({ type: "note", message: `owners and rights are left out: ${error.message}` });
-      rights = false;
-      await engine.query(parts(false).preData || "select 1");
-    }
-    const source = stored.source();
-    const counts = await copyRows(engine, tablesWithRows(stored.schema), source);
-    await setSequences(engine, source.sequences);
-    await replaceLargeObjects(engine, source);
-    await engine.query(parts(rights).postData || "select 1");
-    return counts;
+    return await makeAll(engine, { schema: stored.schema, source: stored.source(), report });
   }
 
   /** Rows that came against those that were counted when the snapshot was taken. */
@@ -225,16 +201,6 @@ export async function isPostgresEmpty(
   } finally {
     await engine.close();
   }
-}
-
-/** A database that counts as empty may have schemas: the app's own, or those of extensions. */
-function intoWhatIsThere(schema: DatabaseSchema): DatabaseSchema {
-  const objects = schema.objects.map((object) =>
-    object.kind === "schema"
-      ? { ...object, sql: object.sql.replace(/^CREATE SCHEMA /, "CREATE SCHEMA IF NOT EXISTS ") }
-      : object
-  );
-  return { ...schema, objects };
 }
 
 export async function inTransaction<T>(engine: PostgresEngine, work: () => Promise<T>): Promise<T> {

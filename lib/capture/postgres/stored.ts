@@ -66,16 +66,24 @@ async function* contentOf(reader: SnapshotReader, entry: FileEntry): AsyncGenera
   }
 }
 
-/** More than the schema of any database takes, characters. */
-const longestText = 256 << 20;
+/** More than the schema of any database takes: bytes; and lists, objects and parts of them, which take far more memory when read. */
+const limits = { bytes: 128 << 20, parts: 1 << 22 };
 
 async function textOf(reader: SnapshotReader, entry: FileEntry | undefined, name: string): Promise<string> {
   if (!entry || entry.contentHash === undefined) throw damaged(`its "${name}" is not there`);
-  if (entry.size > longestText) throw damaged(`its "${name}" is larger than any`);
+  if (entry.size > limits.bytes) throw damaged(`its "${name}" is larger than any`);
   const decoder = new TextDecoder();
-  let text = "";
-  for await (const bytes of contentOf(reader, entry)) text += decoder.decode(bytes, { stream: true });
-  return text + decoder.decode();
+  const parts: string[] = [];
+  let size = 0;
+  let count = 0;
+  for await (const bytes of contentOf(reader, entry)) {
+    size += bytes.length;
+    for (const byte of bytes) if (byte === 0x2c || byte === 0x5b || byte === 0x7b) count++; // , [ {
+    // Blocks may be more than the entry says: that is found out at their end only.
+    if (size > entry.size || count > limits.parts) throw damaged(`its "${name}" is larger than any`);
+    parts.push(decoder.decode(bytes, { stream: true }));
+  }
+  return parts.join("") + decoder.decode();
 }
 
 function schemaOf(text: string): DatabaseSchema {
@@ -95,15 +103,36 @@ function schemaOf(text: string): DatabaseSchema {
   } catch {
     throw damaged("its schema is malformed");
   }
-  const areWhole = objects.every(({ kind, name, sql, section }) => [kind, name, sql, section].every(isText)) &&
-    tables.every((one) => [one.schema, one.name, one.quoted, one.kind].every(isText) && Array.isArray(one.columns)) &&
-    sequences.every(({ quoted }) => isText(quoted));
-  if (!head || !areWhole) throw damaged("its schema is malformed");
+  const areWhole = objects.every(isObject) && tables.every(isTable) && sequences.every(({ quoted }) => isText(quoted));
+  if (!head || !isHead(head) || !areWhole) throw damaged("its schema is malformed");
   return { ...head, objects, tables, sequences } as DatabaseSchema;
 }
 
+function isHead({ serverVersion, extensions, notes }: Record<string, unknown>): boolean {
+  return isText(serverVersion) && areAll(notes, isText) &&
+    areAll(extensions, (one) => [one?.name, one?.version].every(isText));
+}
+
+function isObject({ kind, name, sql, section, owner, grants, table }: Loose<SchemaObject>): boolean {
+  return [kind, name, sql].every(isText) && (section === "pre-data" || section === "post-data") &&
+    [owner, grants, table].every((value) => value === undefined || isText(value));
+}
+
+function isTable({ schema, name, quoted, kind, columns }: Loose<SchemaTable>): boolean {
+  return [schema, name, quoted, kind].every(isText) &&
+    areAll(columns, (one) => [one?.name, one?.quoted].every(isText));
+}
+
+/** What a line may be instead. */
+type Loose<T> = { [Field in keyof T]?: unknown };
+
+function areAll(list: unknown, isOne: (value: Record<string, unknown> | undefined) => boolean): boolean {
+  return Array.isArray(list) && list.every((one) => isOne(one ?? undefined));
+}
+
+/** Well-formed: paths are made of names, and no other text has one. */
 function isText(value: unknown): boolean {
-  return typeof value === "string";
+  return typeof value === "string" && value.isWellFormed();
 }
 
 function sequencesOf(text: string): SequenceValue[] {
