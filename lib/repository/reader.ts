@@ -175,7 +175,10 @@ export class SnapshotReader {
       let stretch: Stretch | undefined;
       for (let i = index; i < index + count; i++) {
         const { frame, from, size } = this.packs.locate(toc, pack, i);
-        if (blockSize !== 0 && size !== Math.min(blockSize, fileSize - at)) throw misfit(path, size);
+        const isFit = blockSize === 0
+          ? at + size <= fileSize || contentHash === undefined
+          : size === Math.min(blockSize, fileSize - at);
+        if (!isFit) throw misfit(path, size);
         const source = stretch?.source;
         if (source && source.frame === frame && source.from + stretch!.size === from) stretch!.size += size;
         else {

@@ -167,9 +167,10 @@ export function tablesOf(
   after: Pick<DatabaseFacts, "rows"> | undefined,
 ): TableChange[] | undefined {
   if (!before && !after) return undefined;
-  const names = new Set([...Object.keys(before?.rows ?? {}), ...Object.keys(after?.rows ?? {})]);
-  return [...names].sort().flatMap((table) => {
-    const [old, now] = [before?.rows[table], after?.rows[table]];
+  // A table may have the name of something that every object has.
+  const [olds, nows] = [before, after].map((one) => new Map(Object.entries(one?.rows ?? {})));
+  return [...new Set([...olds!.keys(), ...nows!.keys()])].sort().flatMap((table) => {
+    const [old, now] = [olds!.get(table), nows!.get(table)];
     if (old === now) return [];
     return [{ table, ...(old === undefined ? {} : { before: old }), ...(now === undefined ? {} : { after: now }) }];
   });

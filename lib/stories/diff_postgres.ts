@@ -44,15 +44,15 @@ async function changedObjects(before: PostgresSide, after: PostgresSide): Promis
 
 /** Tables with another number of rows, and those with as many, other ones. */
 async function changedTables(before: PostgresSide, after: PostgresSide): Promise<TableChange[]> {
-  const [old, now] = [before, after].map(({ reader }) => reader.snapshot.facts.postgres!.rows);
-  const names = [...new Set([...Object.keys(old!), ...Object.keys(now!)])].sort();
-  const hasOtherRows = names.some((name) => old![name] === now![name]) && differsBelow(before, after)
+  const [old, now] = [before, after].map(({ reader }) => new Map(Object.entries(reader.snapshot.facts.postgres!.rows)));
+  const names = [...new Set([...old!.keys(), ...now!.keys()])].sort();
+  const hasOtherRows = names.some((name) => old!.get(name) === now!.get(name)) && differsBelow(before, after)
     ? await otherRows(before, after)
     : new Set();
-  return names.filter((name) => old![name] !== now![name] || hasOtherRows.has(name)).map((table) => ({
+  return names.filter((name) => old!.get(name) !== now!.get(name) || hasOtherRows.has(name)).map((table) => ({
     table,
-    ...(old![table] === undefined ? {} : { before: old![table] }),
-    ...(now![table] === undefined ? {} : { after: now![table] }),
+    ...(old!.has(table) ? { before: old!.get(table) } : {}),
+    ...(now!.has(table) ? { after: now!.get(table) } : {}),
   }));
 }
 

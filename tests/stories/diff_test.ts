@@ -67,6 +67,7 @@ Deno.test("tablesOf() names the tables whose number of rows differs", () => {
     { table: "d", after: 4 },
   ]);
   assert.deepEqual(tablesOf(rows({ a: 1 }), rows({ a: 1 })), []);
+  assert.deepEqual(tablesOf(rows({}), rows({ constructor: 2 })), [{ table: "constructor", after: 2 }]);
   assert.deepEqual(tablesOf(undefined, rows({ a: 1 })), [{ table: "a", after: 1 }]);
   assert.equal(tablesOf(undefined, undefined), undefined);
 });
