@@ -1,4 +1,3 @@
-import { HeldFolder, removeStale } from "../capture/held_folder.ts";
 import { pathInside, realPath } from "../capture/inside.ts";
 import type { DatabaseAddress, PostgresAddress, SqliteAddress } from "../database_url.ts";
 import { AmberError } from "../errors.ts";
@@ -15,8 +14,6 @@ export interface Scratch extends AsyncDisposable {
   from: string;
 }
 
-const folderPrefix = "rehearse-";
-
 /** @throws {AmberError} DATABASE_*, SNAPSHOT_UNKNOWN, REPOSITORY_MISSING, DISK_FULL; nothing is left then. */
 export async function makeScratch(options: RehearseOptions): Promise<Scratch> {
   const { database } = options;
@@ -25,38 +22,28 @@ export async function makeScratch(options: RehearseOptions): Promise<Scratch> {
 
 async function copyFile(options: RehearseOptions, { path }: SqliteAddress): Promise<Scratch> {
   const { scratch, random, stop, snapshot, store, data, report } = options;
-  Deno.mkdirSync(scratch, { recursive: true, mode: 0o700 });
-  removeStale(scratch, folderPrefix);
-  const folder = HeldFolder.create(scratch, folderPrefix, random);
+  const { RehearsalFile } = await import("../capture/rehearsal_file.ts");
+  const file = RehearsalFile.create(scratch, random);
   try {
-    const target = `${folder.path}/rehearsal.db`;
     let from = "now";
-    if (snapshot === undefined) {
-      const { copyLive } = await import("../capture/live_copy.ts");
-      await copyLive(path, target, stop);
-    } else {
+    if (snapshot === undefined) await file.copy(path, stop);
+    else {
       const { cat } = await import("./cat.ts");
       const { findSnapshot } = await import("./list_files.ts");
       const look = { store, wanted: snapshot, stop, database: path, report };
       from = idOf(await findSnapshot(look));
-      using file = Deno.openSync(target, { write: true, createNew: true, mode: 0o600 });
       const place = pathInside(realPath(data), realPath(path)) ?? "/database.db";
-      await cat({ ...look, wanted: from, path: place, write: (bytes) => writeAll(file, bytes) });
+      await file.fill((write) => cat({ ...look, wanted: from, path: place, write }));
     }
     return {
-      address: { engine: "sqlite", path: target },
+      address: { engine: "sqlite", path: file.path },
       from,
-      [Symbol.asyncDispose]: () => Promise.resolve(folder[Symbol.dispose]()),
+      [Symbol.asyncDispose]: () => Promise.resolve(file[Symbol.dispose]()),
     };
   } catch (error) {
-    folder[Symbol.dispose]();
+    file[Symbol.dispose]();
     throw error;
   }
-}
-
-function writeAll(file: Deno.FsFile, bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-  return true;
 }
 
 async function copyServer(options: RehearseOptions, address: PostgresAddress): Promise<Scratch> {
