@@ -195,7 +195,7 @@ Deno.test("a Postgres that does not answer is not wiped; files can be", async ()
       secrets: ["s3cretpass"],
     });
   }
-  const { json } = await made.ends(0, ["wipe", "--files", "--yes", "--json"], { env });
+  const { json } = await made.ends(0, ["wipe", "--files", "--no-safety", "--confirm", "data", "--json"], { env });
   assert.equal(json.at(-1)!.state, "wiped");
   assert.deepEqual(left(made), [], "app.db is a file like others then");
 });
