@@ -66,8 +66,12 @@ export async function runSnapshot(attempt: Attempt): Promise<Snapshot> {
   const excluded = new Map<string, Set<string>>();
   await using moment = await postgresMoment(options);
   await using instant = await takeInstant({ ...await instantOptions(attempt, known, excluded), postgres: moment });
-  const postgres = await moment?.read();
-  if (moment && !postgres) throw new StartOver("tables of the Postgres database were made or dropped meanwhile");
+  const postgres = await moment?.read().catch((error) => {
+    // Views and functions are not locked: one that was dropped meanwhile can no longer be read.
+    if (error instanceof AmberError && error.code === "DATABASE_BUSY") return undefined;
+    throw error;
+  });
+  if (moment && !postgres) throw new StartOver("objects of the Postgres database were made or dropped meanwhile");
   const packer = new Packer(repository.store, pool, { firstNumber: nextNumber(parent), random });
   await using facts = new FactsReader(instant, parent);
   using copies = new Copies(places.scratch, random, instant);

@@ -89,7 +89,12 @@ export class TableRestore implements AsyncDisposable {
     const source = this.stored.source();
     const sequences = source.sequences.filter(({ name }) => table.sequences.includes(name));
     const place = placeOf(here, table, engine.where);
-    const counts = await replaceRows(engine, onlyTable(here, place), { ...source, sequences, largeObjects: "keep" });
+    const counts = await replaceRows(engine, onlyTable(here, place), {
+      ...source,
+      sequences,
+      largeObjects: "keep",
+      refreshes: [],
+    });
     return counts[table.quoted];
   }
 

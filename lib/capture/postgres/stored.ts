@@ -45,6 +45,7 @@ export class StoredPostgres {
     return {
       rows: (table) => bytesOf(rowsPath(table)),
       sequences: this.sequences,
+      refreshes: this.schema.objects.filter(({ kind }) => kind === "refresh").map(({ sql }) => sql),
       largeObjects: bytesOf(`${postgresPrefix}large-objects`),
       largeObjectPiece,
     };

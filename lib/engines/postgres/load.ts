@@ -13,6 +13,8 @@ export interface LoadSource {
   /** Undefined: none of this table are there. */
   rows(table: SchemaTable): AsyncIterable<Uint8Array> | undefined;
   sequences: readonly SequenceValue[];
+  /** Statements that fill materialized views again, in order. */
+  refreshes?: readonly string[];
   /** Lines of oid, piece, bytes; undefined when there are no large objects; `keep`: those that are there stay. */
   largeObjects?: AsyncIterable<Uint8Array> | "keep";
   /** Bytes of a piece of a large object, all but its last one. */
@@ -60,8 +62,7 @@ export async function replaceRows(
   await all(session, forced.map((table) => `alter table ${table} force row level security`));
   const made = schema.objects.filter(({ kind }) => kind === "foreign key");
   for (const { sql } of made) await session.query(sql);
-  const refreshed = schema.objects.filter(({ kind }) => kind === "refresh");
-  for (const { sql } of refreshed) await session.query(sql);
+  for (const sql of source.refreshes ?? []) await session.query(sql);
   return counts;
 }
 
