@@ -48,13 +48,18 @@ const heapGrowth = 12 << 20;
  */
 export class Heap {
   readonly #collect = collector();
-  #limit = getHeapStatistics().used_heap_size + heapGrowth;
+  #limit: number;
+
+  /** @param growth Bytes after which it is looked through. */
+  constructor(private readonly growth: number = heapGrowth) {
+    this.#limit = getHeapStatistics().used_heap_size + growth;
+  }
 
   /** To be called now and then in what makes many objects; takes 50 ms when there is much. */
   tend(): void {
     if (getHeapStatistics().used_heap_size < this.#limit) return;
     this.#collect?.();
-    this.#limit = getHeapStatistics().used_heap_size + heapGrowth;
+    this.#limit = getHeapStatistics().used_heap_size + this.growth;
   }
 }
 

@@ -40,7 +40,8 @@ export function outlineOf(entry: Entry): Outline {
   if (entry.type === "folder") return common;
   if (entry.type !== "file") return { ...common, target: entry.target };
   const { size, contentHash, database, blockSize, runs } = entry;
-  const blocks = runs.reduce((sum, run) => sum + (run.pack === 0 ? 0 : run.count), 0);
+  let blocks = 0;
+  for (const { count, pack } of runs) blocks += pack === 0 ? 0 : count;
   return { ...common, size, contentHash, database, blockSize, allocated: Math.min(size, blocks * blockSize) };
 }
 

@@ -2,23 +2,9 @@ import { createHash } from "node:crypto";
 import { free } from "../memory.ts";
 import type { ObjectStore } from "../stores/store.ts";
 import { encodeToc, type Frame, frameTarget, hashSize, packBlocks, packName, packTarget } from "./pack.ts";
+import type { PendingRun, Place } from "./pending_runs.ts";
 import type { BlockPool } from "./pool.ts";
-import type { PackRef, Run } from "./snapshot_file.ts";
-import { pushRun } from "./tree.ts";
-
-/** Where a frame's blocks end up: known once it has been compressed and has its place in a pack. */
-export interface Place {
-  pack: number;
-  /** Index of the frame's first block in the pack. */
-  first: number;
-}
-
-/** Some blocks of one place in a row; `at` undefined is a hole. Becomes a Run when the packer has settled. */
-export interface PendingRun {
-  at?: Place;
-  index: number;
-  count: number;
-}
+import type { PackRef } from "./snapshot_file.ts";
 
 /** How many frames may wait to be compressed or stored: bounds the memory. */
 const framesInFlight = 3;
@@ -44,7 +30,6 @@ export class Packer {
 
   readonly #spare: Uint8Array[] = []; // buffers of frames that are done
   #pack = new Uint8Array(packTarget + frameLimit); // the pack that is being filled
-  #other = new Uint8Array(0); // the one before it
   #storing: Promise<void> = Promise.resolve(); // of that one
   #storingSize = 0;
   #open: Frame[] = []; // its frames
@@ -159,9 +144,8 @@ export class Packer {
     this.#open = [];
     this.#openSize = this.#openBlocks = 0;
     await this.#storing;
-    const filled = this.#pack;
-    this.#pack = this.#other.length > 0 ? this.#other : new Uint8Array(packTarget + frameLimit);
-    this.#other = filled;
+    // Untouched, it takes no memory yet, and what is stored gives its own back.
+    this.#pack = new Uint8Array(packTarget + frameLimit);
     this.#storing = this.#store(bytes, ref);
     this.#storing.catch((error) => this.#failure ??= error); // also heard by flush(), and before the next one
   }
@@ -170,25 +154,9 @@ export class Packer {
     this.#storingSize = bytes.length;
     const hash = createHash("sha256").update(bytes).digest("hex");
     await this.store.put(packName(hash), bytes);
+    free(new Uint8Array(bytes.buffer));
     this.packs.push({ ...ref, hash });
-    this.stored += bytes.length;
+    this.stored += ref.size;
     this.#storingSize = 0;
   }
-}
-
-/** Adds one block to pending runs, or `count` of them, joined where it goes on from the last one. No place: a hole. */
-export function pushPending(runs: PendingRun[], at: Place | undefined, index: number, count = 1): void {
-  const last = runs.at(-1);
-  const goesOn = last && last.at === at && (at === undefined || last.index + last.count === index);
-  if (goesOn) last.count += count;
-  else runs.push({ at, index, count });
-}
-
-/** The runs of settled places. */
-export function settle(pending: readonly PendingRun[]): Run[] {
-  const runs: Run[] = [];
-  for (const { at, index, count } of pending) {
-    pushRun(runs, at ? { count, pack: at.pack, index: at.first + index } : { count, pack: 0, index: 0 });
-  }
-  return runs;
 }

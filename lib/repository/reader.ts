@@ -5,6 +5,7 @@ import type { HeldFrame } from "./frame_cache.ts";
 import { hashSize } from "./pack.ts";
 import { PackReader } from "./pack_reader.ts";
 import type { BlockPool } from "./pool.ts";
+import { countBlocks } from "./run_list.ts";
 import type { Run, Snapshot } from "./snapshot_file.ts";
 import { type Entry, type FileEntry, isHashedByBlocks, readTree } from "./tree.ts";
 
@@ -218,8 +219,8 @@ export class SnapshotReader {
   }
 
   /** The hashes of blocks, 16 bytes each, from the tables of contents; zeros for holes. */
-  async hashes(runs: readonly Run[]): Promise<Uint8Array> {
-    const all = new Uint8Array(runs.reduce((sum, run) => sum + run.count, 0) * hashSize);
+  async hashes(runs: Iterable<Run>): Promise<Uint8Array> {
+    const all = new Uint8Array(countBlocks(runs) * hashSize);
     let at = 0;
     for (const { count, pack, index } of runs) {
       if (pack !== 0) {

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { AmberError } from "../errors.ts";
+import { countBlocks, cutRuns, numbersOf, RunList } from "./run_list.ts";
 import type { Run } from "./snapshot_file.ts";
 
 /** Bytes of a block of an ordinary file; a database's blocks are its pages. */
@@ -54,8 +55,11 @@ export interface FileEntry extends Common {
   blockSize: number;
   /** Whether it is an image of a SQLite database, complete by itself. */
   database: boolean;
-  /** Its blocks in order, complete (of a partial one: as far as it came). */
-  runs: Run[];
+  /**
+   * Its blocks in order, complete (of a partial one: as far as it came), to be gone through as often as one likes: an array
+   * or a RunList.
+   */
+  runs: Iterable<Run>;
 }
 
 /** One path of a snapshot. */
@@ -68,7 +72,7 @@ export function comparePaths(a: string, b: string): number {
 
 /** Blocks of a file, all of them; of one whose blocks have their own sizes as many as it has. */
 export function blockCount({ size, blockSize, runs }: Pick<FileEntry, "size" | "blockSize" | "runs">): number {
-  return blockSize === 0 ? runs.reduce((sum, run) => sum + run.count, 0) : Math.ceil(size / blockSize);
+  return blockSize === 0 ? countBlocks(runs) : Math.ceil(size / blockSize);
 }
 
 /** Whether its hash is one over those of its blocks: see BlocksHash. */
@@ -98,57 +102,13 @@ export function* entryLines(entry: Entry): Generator<string> {
     ...(blockSize === fileBlockSize ? {} : { b: blockSize }),
     ...(database ? { db: 1 } : {}),
   };
-  if (blockCount(entry) <= lineBlocks) return yield JSON.stringify({ ...head, r: flat(runs) });
+  if (blockCount(entry) <= lineBlocks) return yield JSON.stringify({ ...head, r: numbersOf(runs) });
   yield JSON.stringify(head);
   let from = 0;
   for (const part of cutRuns(runs, lineBlocks)) {
-    yield JSON.stringify({ p: path, from, r: flat(part) });
+    yield JSON.stringify({ p: path, from, r: part });
     from += lineBlocks;
   }
-}
-
-function flat(runs: readonly Run[]): number[] {
-  return runs.flatMap(({ count, pack, index }) => [count, pack, index]);
-}
-
-/** Runs cut so that each part has `blocks` blocks, the last one what is left. */
-export function* cutRuns(runs: readonly Run[], blocks: number): Generator<Run[]> {
-  let part: Run[] = [];
-  let room = blocks;
-  for (let { count, pack, index } of runs) {
-    while (count > 0) {
-      const taken = Math.min(count, room);
-      part.push({ count: taken, pack, index });
-      count -= taken;
-      room -= taken;
-      if (pack !== 0) index += taken;
-      if (room === 0) {
-        yield part;
-        part = [];
-        room = blocks;
-      }
-    }
-  }
-  if (part.length > 0) yield part;
-}
-
-/** The runs of a file's blocks in `from` … `to`, the last one not included. */
-export function partOf(runs: readonly Run[], from: number, to: number): Run[] {
-  const part: Run[] = [];
-  let at = 0;
-  for (const { count, pack, index } of runs) {
-    const [first, last] = [Math.max(at, from), Math.min(at + count, to)];
-    if (first < last) part.push({ count: last - first, pack, index: pack === 0 ? 0 : index + first - at });
-    at += count;
-  }
-  return part;
-}
-
-/** Adds a run to a list, joined with the last one where it goes on from it. */
-export function pushRun(runs: Run[], { count, pack, index }: Run): void {
-  const last = runs.at(-1);
-  if (last && last.pack === pack && (pack === 0 || last.index + last.count === index)) last.count += count;
-  else runs.push({ count, pack, index });
 }
 
 /** Smallest and largest block of the tree, bytes, and one line in so many ends one by chance. */
@@ -190,7 +150,7 @@ function isCut(line: string): boolean {
  */
 export async function* readTree(blocks: AsyncIterable<Uint8Array>): AsyncGenerator<Entry> {
   let previous: string | undefined;
-  let pending: FileEntry | undefined;
+  let pending: (FileEntry & { runs: RunList }) | undefined;
   let seen = 0;
   for await (const line of linesOf(blocks)) {
     const value = parseLine(line);
@@ -198,9 +158,8 @@ export async function* readTree(blocks: AsyncIterable<Uint8Array>): AsyncGenerat
       if (value.p !== pending.path || value.from !== seen) {
         throw damaged(`the blocks of "${pending.path}" are out of order`);
       }
-      const runs = readRuns(value.r, pending.path);
-      for (const run of runs) {
-        pushRun(pending.runs, run);
+      for (const run of readRuns(value.r, pending.path)) {
+        pending.runs.push(run);
         seen += run.count;
       }
       continue;
@@ -211,7 +170,7 @@ export async function* readTree(blocks: AsyncIterable<Uint8Array>): AsyncGenerat
     const entry = readEntry(value);
     if (previous !== undefined && previous >= entry.path) throw damaged(`"${entry.path}" stands out of order`);
     previous = entry.path;
-    if (entry.type === "file" && value.r === undefined) pending = entry;
+    if (entry.type === "file" && value.r === undefined) pending = { ...entry, runs: new RunList() };
     else yield entry.type === "file" ? complete(entry) : entry;
   }
   if (pending) yield complete(pending);
@@ -282,12 +241,12 @@ function readEntry(value: Record<string, unknown>): Entry {
     inode: i,
     blockSize,
     database: db === 1,
-    runs: r === undefined ? [] : readRuns(r, path),
+    runs: r === undefined ? [] : kept([...readRuns(r, path)]),
   };
 }
 
 function complete(entry: FileEntry): FileEntry {
-  const blocks = entry.runs.reduce((sum, run) => sum + run.count, 0);
+  const blocks = countBlocks(entry.runs);
   const wanted = blockCount(entry);
   if (entry.contentHash === undefined ? blocks > wanted : blocks !== wanted) {
     throw damaged(`"${entry.path}" has ${blocks} blocks instead of ${wanted}`);
@@ -295,16 +254,24 @@ function complete(entry: FileEntry): FileEntry {
   return entry;
 }
 
-function readRuns(value: unknown, path: string): Run[] {
+function* readRuns(value: unknown, path: string): Generator<Run> {
   if (!Array.isArray(value) || value.length % 3 !== 0 || !value.every(isCount)) {
     throw damaged(`the blocks of "${path}" are malformed`);
   }
-  const runs: Run[] = [];
   for (let at = 0; at < value.length; at += 3) {
     if (value[at] === 0) throw damaged(`the blocks of "${path}" are malformed`);
-    runs.push({ count: value[at]!, pack: value[at + 1]!, index: value[at + 2]! });
+    yield { count: value[at]!, pack: value[at + 1]!, index: value[at + 2]! };
   }
-  return runs;
+}
+
+/** So few runs as an array, which takes less memory than a RunList: most files have one. */
+const fewRuns = 16;
+
+function kept(runs: Run[]): Iterable<Run> {
+  if (runs.length <= fewRuns) return runs;
+  const list = new RunList();
+  for (const run of runs) list.push(run);
+  return list;
 }
 
 function isCount(value: unknown): value is number {

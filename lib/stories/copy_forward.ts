@@ -1,5 +1,6 @@
-import { type Packer, type PendingRun, type Place, pushPending } from "../repository/packer.ts";
 import { hashSize } from "../repository/pack.ts";
+import type { Packer } from "../repository/packer.ts";
+import { PendingList, type PendingRun, type Place } from "../repository/pending_runs.ts";
 import type { PackRef, Run } from "../repository/snapshot_file.ts";
 import type { KnownContent } from "./known_content.ts";
 import { blocksInUse, type StoredEntry } from "./stored_tree.ts";
@@ -31,23 +32,28 @@ export async function copyForward(
   if (leaving.size === 0) return leaving;
   const moved = new Map<number, { at: Place; index: number }>(); // two files may have the same content
   for (const entry of entries) {
-    if (entry.type !== "file" || !entry.runs.some(({ at }) => at && leaving.has(at.pack))) continue;
-    const runs: PendingRun[] = [];
+    if (entry.type !== "file" || !isAmong(entry.runs, leaving)) continue;
+    const runs = new PendingList();
     for (const run of entry.runs) {
       if (!run.at || !leaving.has(run.at.pack)) {
-        pushPending(runs, run.at, run.index, run.count);
+        runs.push(run.at, run.index, run.count);
         continue;
       }
       for (let i = run.index; i < run.index + run.count; i++) {
         const key = run.at.pack * 2 ** 24 + i;
         if (!moved.has(key)) moved.set(key, await storeAgain(run.at.pack, i, known, packer));
         const { at, index } = moved.get(key)!;
-        pushPending(runs, at, index);
+        runs.push(at, index);
       }
     }
     entry.runs = runs;
   }
   return leaving;
+}
+
+function isAmong(runs: Iterable<PendingRun>, packs: ReadonlySet<number>): boolean {
+  for (const { at } of runs) if (at && packs.has(at.pack)) return true;
+  return false;
 }
 
 async function storeAgain(

@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
 import { Heap } from "../memory.ts";
 import { hashSize, packBlockLimit } from "../repository/pack.ts";
-import type { PendingRun, Place } from "../repository/packer.ts";
+import type { PendingRun, Place } from "../repository/pending_runs.ts";
 import type { SnapshotReader } from "../repository/reader.ts";
 import type { Run } from "../repository/snapshot_file.ts";
-import { type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts";
+import { type Entry, fileBlockSize, type FileEntry, isHashedByBlocks } from "../repository/tree.ts";
 
 /**
  * What the parent of a snapshot has stored already: its paths, asked for in order, and its contents, wherever they lie
@@ -12,7 +12,7 @@ import { type Entry, fileBlockSize, type FileEntry } from "../repository/tree.ts
  */
 export class KnownContent {
   readonly #places = new Map<number, Place>();
-  readonly #contents = new Map<string, PendingRun[] | number>(); // a number: one block of the parent, see blockNumber()
+  readonly #contents = new Map<string, Iterable<PendingRun> | number>(); // a number: one block of the parent, see blockNumber()
   readonly #sizes = new Set<number>(); // of files of more than one block
   #isIndexed = false;
   #entries?: AsyncGenerator<Entry>;
@@ -45,8 +45,10 @@ export class KnownContent {
   }
 
   /** Whether all of it is still in the store. */
-  isWhole(runs: readonly Run[]): boolean {
-    return runs.every((run) => this.hasPack(run.pack));
+  isWhole(runs: Iterable<Run>): boolean {
+    if (this.options.without.size === 0) return true;
+    for (const { pack } of runs) if (!this.hasPack(pack)) return false;
+    return true;
   }
 
   /** Whether a pack of the parent is still in the store, as far as is known. */
@@ -55,7 +57,7 @@ export class KnownContent {
   }
 
   /** Where a whole content lies, when any file of the parent or of this run has it. */
-  async find(contentHash: string): Promise<PendingRun[] | undefined> {
+  async find(contentHash: string): Promise<Iterable<PendingRun> | undefined> {
     if (!this.#isIndexed) await this.#index();
     const found = this.#contents.get(keyOf(contentHash));
     return typeof found === "number"
@@ -70,7 +72,7 @@ export class KnownContent {
   }
 
   /** Notes where this run has stored a content. */
-  add(contentHash: string, size: number, runs: PendingRun[]): void {
+  add(contentHash: string, size: number, runs: Iterable<PendingRun>): void {
     this.#contents.set(keyOf(contentHash), runs);
     if (size > fileBlockSize) this.#sizes.add(size);
   }
@@ -87,8 +89,9 @@ export class KnownContent {
     if (!this.reader) return;
     const heap = new Heap();
     for await (const entry of this.reader.entries()) {
-      // A database moves by its pages; its runs can be long.
-      if (entry.type !== "file" || entry.contentHash === undefined || entry.database || !this.#canRely(entry)) continue;
+      // A database moves by its pages, and a table by its rows: no file has their hash, and their runs can be many.
+      if (entry.type !== "file" || entry.contentHash === undefined || isHashedByBlocks(entry)) continue;
+      if (!this.#canRely(entry)) continue;
       const key = keyOf(entry.contentHash);
       if (!this.#contents.has(key)) this.#contents.set(key, blockNumber(entry.runs) ?? this.pending(entry.runs));
       if (entry.size > fileBlockSize) this.#sizes.add(entry.size);
@@ -96,11 +99,15 @@ export class KnownContent {
     }
   }
 
-  /** Runs of the parent, among those of this run. */
-  pending(runs: readonly Run[]): PendingRun[] {
-    return runs.map((
-      { count, pack, index },
-    ) => (pack === 0 ? { index: 0, count } : { at: this.place(pack), index, count }));
+  /** Runs of the parent, among those of this run: a few as an array, many without a copy of them. */
+  pending(runs: Iterable<Run>): Iterable<PendingRun> {
+    return Array.isArray(runs) ? Array.from(this.#pending(runs)) : { [Symbol.iterator]: () => this.#pending(runs) };
+  }
+
+  *#pending(runs: Iterable<Run>): Generator<PendingRun> {
+    for (const { count, pack, index } of runs) {
+      yield pack === 0 ? { index: 0, count } : { at: this.place(pack), index, count };
+    }
   }
 
   /** A pack of the parent, as a place: the same one each time. */
@@ -112,8 +119,9 @@ export class KnownContent {
 }
 
 /** A single block as one number: of 100,000 small files an array of runs each would take 10 MB. */
-function blockNumber([run, ...others]: readonly Run[]): number | undefined {
-  const isOne = run?.count === 1 && run.pack !== 0 && others.length === 0;
+function blockNumber(runs: Iterable<Run>): number | undefined {
+  const [run, another] = runs;
+  const isOne = run?.count === 1 && run.pack !== 0 && another === undefined;
   return isOne ? run.pack * packBlockLimit + run.index : undefined;
 }
 

@@ -1,8 +1,9 @@
 import type { Packer } from "../repository/packer.ts";
 import { forget } from "../repository/prune.ts";
 import type { Repository } from "../repository/repository.ts";
+import { countBlocks, partOf } from "../repository/run_list.ts";
 import { encodeSnapshot, type PackRef, type Snapshot, type SnapshotFacts } from "../repository/snapshot_file.ts";
-import { blockCount, type FileEntry, partOf } from "../repository/tree.ts";
+import { blockCount, type FileEntry } from "../repository/tree.ts";
 import { isSettledFile, type KnownContent } from "./known_content.ts";
 import { type StoredEntry, type StoredFile, storeTree } from "./stored_tree.ts";
 
@@ -167,8 +168,12 @@ export class Partials {
 /** Behind what is stored of a file so far, the blocks that the parent has there: most of a large database stays as it is. */
 function withParentsEnd(begun: StoredFile, parent: FileEntry, known: KnownContent): StoredFile {
   if (parent.blockSize !== begun.blockSize) return begun;
-  const from = begun.runs.reduce((sum, { count }) => sum + count, 0);
+  const from = countBlocks(begun.runs);
   // Rows have no place that they keep: what the parent has may follow anywhere.
-  const end = partOf(parent.runs, from, blockCount(begun.blockSize === 0 ? parent : { ...begun, runs: parent.runs }));
-  return { ...begun, runs: [...begun.runs, ...known.pending(end)] };
+  const end = blockCount(begun.blockSize === 0 ? parent : { ...begun, runs: parent.runs });
+  function* joined() {
+    yield* begun.runs;
+    yield* known.pending({ [Symbol.iterator]: () => partOf(parent.runs, from, end) });
+  }
+  return { ...begun, runs: { [Symbol.iterator]: joined } };
 }

@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 import { BlocksHash, ContentHash } from "../repository/content_hash.ts";
 import { hashSize, sameHash } from "../repository/pack.ts";
-import { type Packer, type PendingRun, type Place, pushPending } from "../repository/packer.ts";
+import type { Packer } from "../repository/packer.ts";
+import { PendingList, type PendingRun, type Place } from "../repository/pending_runs.ts";
 import type { BlockPool } from "../repository/pool.ts";
 import type { Run } from "../repository/snapshot_file.ts";
 import type { FileEntry } from "../repository/tree.ts";
@@ -17,7 +18,7 @@ export interface Content {
 }
 
 export interface StoredContent {
-  runs: PendingRun[];
+  runs: Iterable<PendingRun>;
   contentHash: string;
   size: number;
 }
@@ -30,7 +31,7 @@ export interface ContentStore {
   /** Bytes read, for the progress. */
   read: (bytes: number) => void;
   /** Told in the middle of a long content how far it has come. */
-  begun?: (runs: PendingRun[]) => Promise<void>;
+  begun?: (runs: Iterable<PendingRun>) => Promise<void>;
 }
 
 /** Bytes that are read at once, and how many such buffers may be with the workers. */
@@ -45,7 +46,7 @@ export async function storeSmall(
 ): Promise<StoredContent> {
   const digest = hash("sha256", bytes, "buffer"); // leaves less behind than createHash: of 100,000 files 10 MB
   const contentHash = digest.toString("hex");
-  const done = (runs: PendingRun[]) => ({ runs, contentHash, size: bytes.length });
+  const done = (runs: Iterable<PendingRun>) => ({ runs, contentHash, size: bytes.length });
   to.read(bytes.length);
   if (bytes.length === 0) return done([]);
   if (parent?.contentHash === contentHash) return done(to.known.pending(parent.runs));
@@ -68,7 +69,7 @@ export async function storeBlocks(
 ): Promise<StoredContent> {
   const { blockSize, database } = content;
   const whole = database ? new BlocksHash() : new ContentHash(content);
-  const runs: PendingRun[] = [];
+  const runs = new PendingList();
   const base = new KnownBlocks(parent?.blockSize === blockSize ? parent : undefined, to.known);
   const waiting: { job: ReturnType<BlockPool["run"]>; size: number }[] = [];
   const buffers: Uint8Array[] = [];
@@ -83,12 +84,12 @@ export async function storeBlocks(
     for (let i = 0; i < count; i++) {
       const at = i * hashSize;
       const place = known.places[i];
-      if (isHole(hashes, at)) pushPending(runs, undefined, 0);
-      else if (place && sameHash(hashes, at, known.hashes, at)) pushPending(runs, place, known.indexes[i]!);
+      if (isHole(hashes, at)) runs.push(undefined, 0);
+      else if (place && sameHash(hashes, at, known.hashes, at)) runs.push(place, known.indexes[i]!);
       else {
         const block = bytes.subarray(i * blockSize, Math.min(size, (i + 1) * blockSize));
         const { at: place, index } = to.packer.add(block, hashes.subarray(at, at + hashSize));
-        pushPending(runs, place, index);
+        runs.push(place, index);
         if (i % 64 === 63) await to.packer.room();
       }
     }
@@ -139,17 +140,21 @@ interface Window {
 
 /** The blocks of the parent's file in order, a window at a time, whatever the file's size. */
 class KnownBlocks {
-  #run = 0; // in parent.runs
+  readonly #runs: Iterator<Run>;
+  #run?: Run; // the one that is being taken; undefined: there are no more
   #taken = 0; // blocks of that run
 
-  constructor(private readonly parent: FileEntry | undefined, private readonly known: KnownContent) {}
+  constructor(parent: FileEntry | undefined, private readonly known: KnownContent) {
+    this.#runs = (parent?.runs ?? [])[Symbol.iterator]();
+    this.#advance();
+  }
 
   /** The next blocks, at most so many. */
   async next(count: number): Promise<Window> {
     const window: Window = { hashes: new Uint8Array(0), places: [], indexes: [] };
     const runs: Run[] = [];
-    for (let room = count; this.parent && room > 0 && this.#run < this.parent.runs.length;) {
-      const run = this.parent.runs[this.#run]!;
+    for (let room = count; this.#run && room > 0;) {
+      const run = this.#run;
       const taken = Math.min(room, run.count - this.#taken);
       const index = run.index + this.#taken;
       const place = run.pack === 0 ? undefined : this.known.place(run.pack);
@@ -160,12 +165,15 @@ class KnownBlocks {
       }
       room -= taken;
       this.#taken += taken;
-      if (this.#taken === run.count) {
-        this.#run++;
-        this.#taken = 0;
-      }
+      if (this.#taken === run.count) this.#advance();
     }
     if (runs.length > 0) window.hashes = await this.known.reader!.hashes(runs);
     return window;
+  }
+
+  #advance(): void {
+    const { value, done } = this.#runs.next();
+    this.#run = done ? undefined : value;
+    this.#taken = 0;
   }
 }

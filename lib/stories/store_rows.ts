@@ -2,10 +2,11 @@ import { Buffer } from "node:buffer";
 import { Garbage } from "../memory.ts";
 import { BlocksHash } from "../repository/content_hash.ts";
 import { hashSize, packBlockLimit } from "../repository/pack.ts";
-import { type PendingRun, type Place, pushPending } from "../repository/packer.ts";
+import { PendingList, type Place } from "../repository/pending_runs.ts";
 import type { BlockPool } from "../repository/pool.ts";
 import { RowCutter } from "../repository/row_cutter.ts";
-import { type FileEntry, partOf } from "../repository/tree.ts";
+import { countBlocks, partOf } from "../repository/run_list.ts";
+import type { FileEntry } from "../repository/tree.ts";
 import type { KnownContent } from "./known_content.ts";
 import type { ContentStore, StoredContent } from "./store_content.ts";
 
@@ -30,7 +31,7 @@ export async function storeRows(
   to: ContentStore,
 ): Promise<StoredContent & { rows: number }> {
   const storing = new RowStoring(parent, to);
-  const garbage = new Garbage(16 << 20); // what a socket gives is used once
+  const garbage = new Garbage(8 << 20); // what a socket gives is used once
   for await (const chunk of chunks) {
     to.stop.throwIfAborted();
     to.read(chunk.length);
@@ -43,7 +44,7 @@ export async function storeRows(
 class RowStoring {
   readonly #cutter = new RowCutter();
   readonly #whole = new BlocksHash();
-  readonly #runs: PendingRun[] = [];
+  readonly #runs = new PendingList();
   readonly #waiting: { job: ReturnType<BlockPool["run"]>; sizes: Uint32Array }[] = [];
   readonly #spare: Uint8Array[] = [];
   readonly #known: KnownRows;
@@ -103,7 +104,7 @@ class RowStoring {
       const hash = hashes.subarray(i * hashSize, (i + 1) * hashSize);
       const known = await this.#known.find(hash);
       const { at, index } = known ?? packer.add(bytes.subarray(from, from + size), hash);
-      pushPending(this.#runs, at, index);
+      this.#runs.push(at, index);
       from += size;
       if (i % 64 === 63) await packer.room();
     }
@@ -122,7 +123,7 @@ class KnownRows {
   #missed = 0; // blocks in a row that were not found
 
   constructor(private readonly parent: FileEntry | undefined, private readonly known: KnownContent) {
-    this.#blocks = parent?.runs.reduce((sum, { count }) => sum + count, 0) ?? 0;
+    this.#blocks = countBlocks(parent?.runs ?? []);
   }
 
   async find(hash: Uint8Array): Promise<{ at: Place; index: number } | undefined> {
@@ -147,7 +148,7 @@ class KnownRows {
   /** Takes in the next part and lets the oldest go; behind the last one the first one follows again. */
   async #advance(): Promise<void> {
     const part = new Map<string, number>();
-    const runs = partOf(this.parent!.runs, this.#next, this.#next + partBlocks);
+    const runs = [...partOf(this.parent!.runs, this.#next, this.#next + partBlocks)];
     const hashes = await this.known.reader!.hashes(runs);
     let at = 0;
     for (const { count, pack, index } of runs) {

@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
 import { Heap } from "../memory.ts";
 import { hashSize } from "../repository/pack.ts";
-import { type Packer, type PendingRun, pushPending, settle } from "../repository/packer.ts";
+import type { Packer } from "../repository/packer.ts";
+import { PendingList, type PendingRun, settle } from "../repository/pending_runs.ts";
 import type { PackRef, Run } from "../repository/snapshot_file.ts";
 import { cutTree, type Entry, entryLines, type FileEntry } from "../repository/tree.ts";
 import type { KnownContent } from "./known_content.ts";
 
 /** A file whose blocks have been handed to the packer; their places are known when it has settled. */
 export interface StoredFile extends Omit<FileEntry, "runs"> {
-  runs: PendingRun[];
+  runs: Iterable<PendingRun>;
 }
 
 export type StoredEntry = Exclude<Entry, FileEntry> | StoredFile;
@@ -35,22 +36,25 @@ export async function storeTree(
   function* lines() {
     for (const entry of entries) yield* entryLines(settled(entry));
   }
-  const runs: PendingRun[] = [];
-  const heap = new Heap();
+  const runs = new PendingList();
+  const heap = new Heap(4 << 20); // here memory is at its highest: the last packs are still on their way
   for (const block of cutTree(lines())) {
     heap.tend();
     const digest = createHash("sha256").update(block).digest();
     const { at, index } = old.get(keyOf(digest, 0)) ?? packer.add(block, digest);
-    pushPending(runs, at, index);
+    runs.push(at, index);
     await packer.room();
   }
   await packer.settle();
-  return settle(runs);
+  return [...settle(runs)];
 }
 
 /** The blocks of the parent's tree by their hash. */
-async function blocksOf(known: KnownContent, leaving: ReadonlySet<number>): Promise<Map<string, PendingRun>> {
-  const found = new Map<string, PendingRun>();
+async function blocksOf(
+  known: KnownContent,
+  leaving: ReadonlySet<number>,
+): Promise<Map<string, Pick<PendingRun, "at" | "index">>> {
+  const found = new Map<string, Pick<PendingRun, "at" | "index">>();
   if (!known.reader) return found;
   const { tree } = known.reader.snapshot.facts;
   if (!known.isWhole(tree)) return found;
@@ -59,7 +63,7 @@ async function blocksOf(known: KnownContent, leaving: ReadonlySet<number>): Prom
   for (const { count, pack, index } of tree) {
     for (let i = 0; i < count; i++, at += hashSize) {
       if (leaving.has(pack)) continue;
-      found.set(keyOf(hashes, at), known.pending([{ count: 1, pack, index: index + i }])[0]!);
+      found.set(keyOf(hashes, at), { at: known.place(pack), index: index + i });
     }
   }
   return found;

@@ -94,7 +94,7 @@ testWith(
     const entries = await Array.fromAsync(new SnapshotReader(memory, taken, pool).entries());
     for (const entry of entries) {
       if (!entry.path.endsWith("/notes") || entry.type !== "file") continue;
-      entry.runs = entry.runs.flatMap(({ count, pack, index }) =>
+      entry.runs = [...entry.runs].flatMap(({ count, pack, index }) =>
         Array.from({ length: count }, (_, i) => ({ count: 1, pack, index: index + i }))
       ).reverse();
     }

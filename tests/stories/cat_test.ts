@@ -28,7 +28,7 @@ function bound(target: ObjectStore, key: string | symbol): unknown {
 }
 
 /** The frames that these runs lie in, and the tables of contents of their packs, as the store is asked for them. */
-async function partsOf(runs: readonly Run[], snapshot: Snapshot, packs: PackReader): Promise<Set<string>> {
+async function partsOf(runs: Iterable<Run>, snapshot: Snapshot, packs: PackReader): Promise<Set<string>> {
   const parts = new Set<string>();
   for (const { count, pack: number, index } of runs) {
     if (number === 0) continue;
@@ -55,7 +55,7 @@ Deno.test("cat() reads the list of files and the frames of the one file, and not
   const reader = new SnapshotReader(whole, snapshot, pool);
   const entries = await Array.fromAsync(reader.entries());
   const all = await partsOf(
-    entries.flatMap((entry) => entry.type === "file" ? entry.runs : []),
+    entries.flatMap((entry) => entry.type === "file" ? [...entry.runs] : []),
     snapshot,
     reader.packs,
   );

@@ -145,7 +145,7 @@ async function damageRows(store: MemoryStore, taken: Snapshot, path: string): Pr
   const reader = new SnapshotReader(store, taken, pool);
   for await (const entry of reader.entries()) {
     if (entry.type !== "file" || entry.path !== path) continue;
-    const { pack, index } = entry.runs[0]!;
+    const { pack, index } = [...entry.runs][0]!;
     const toc = await reader.packs.toc(pack);
     const { from, size } = toc.frames[reader.packs.locate(toc, pack, index).frame]!;
     store.objects.get(packName(reader.packs.pack(pack).hash))!.bytes[from + Math.floor(size / 2)]! ^= 1;

@@ -1,6 +1,7 @@
 /** Repositories as somebody might hand them to amber who wants to do harm. */
 import { createHash } from "node:crypto";
-import { Packer, type PendingRun, pushPending, settle } from "../../lib/repository/packer.ts";
+import { Packer } from "../../lib/repository/packer.ts";
+import { PendingList, settle } from "../../lib/repository/pending_runs.ts";
 import { BlockPool } from "../../lib/repository/pool.ts";
 import { SnapshotReader } from "../../lib/repository/reader.ts";
 import { Repository } from "../../lib/repository/repository.ts";
@@ -106,13 +107,13 @@ export async function forge(
     const number = 1 + Math.max(...snapshot.packs.map((pack) => pack.number));
     const random = (size: number) => crypto.getRandomValues(new Uint8Array(size));
     const packer = new Packer(store, pool, { firstNumber: number, random });
-    const runs: PendingRun[] = [];
+    const runs = new PendingList();
     for (const block of cutTree(all.map((line) => JSON.stringify(line)))) {
       const { at, index } = packer.add(block, createHash("sha256").update(block).digest());
-      pushPending(runs, at, index);
+      runs.push(at, index);
     }
     await packer.flush();
-    const facts = { ...snapshot.facts, tree: settle(runs) };
+    const facts = { ...snapshot.facts, tree: [...settle(runs)] };
     whole = { ...snapshot, packs: [...snapshot.packs, ...packer.packs], facts };
   }
   const value = JSON.parse(new TextDecoder().decode(encodeSnapshot(whole)));
