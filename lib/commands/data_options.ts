@@ -26,7 +26,7 @@ export interface RepositoryOptions {
 
 /** What an app's data are. */
 export interface DataOptions extends RepositoryOptions {
-  /** `sqlite:PATH`. Of a Postgres this version takes no snapshot; then it is the files alone. */
+  /** `sqlite:PATH`, or `postgres://user:password@host:port/database`. */
   database: string;
   /** Patterns of what snapshots leave out, and restores and wipes leave alone: `*.tmp`, `/cache/`. */
   exclude?: readonly string[];
