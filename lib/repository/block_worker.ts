@@ -10,7 +10,7 @@ import type { Job, JobResult } from "./pool.ts";
 // The other end of pool.ts: what costs processor time, off the main thread. A file of its own because
 // import.meta.main is true in a worker as well.
 const scope = self as unknown as Worker;
-const garbage = new Garbage(8 << 20);
+const garbage = new Garbage(24 << 20);
 let compressor: Compressor | undefined;
 const decompressor = new Decompressor();
 let sink: Uint8Array = new Uint8Array(0); // for frames that are only checked
@@ -55,6 +55,7 @@ function blocksOf(job: Job): number {
     case "hash":
       return Math.ceil(job.size / job.blockSize);
     case "hash rows":
+      return job.sizes.length * 3; // collected more often: beside them stand a driver and what its socket gives
     case "open":
       return job.sizes.length;
     case "check":

@@ -30,6 +30,7 @@ export class Packer {
 
   readonly #spare: Uint8Array[] = []; // buffers of frames that are done
   #pack = new Uint8Array(packTarget + frameLimit); // the pack that is being filled
+  #other = new Uint8Array(0); // the one before it
   #storing: Promise<void> = Promise.resolve(); // of that one
   #storingSize = 0;
   #open: Frame[] = []; // its frames
@@ -144,8 +145,9 @@ export class Packer {
     this.#open = [];
     this.#openSize = this.#openBlocks = 0;
     await this.#storing;
-    // Untouched, it takes no memory yet, and what is stored gives its own back.
-    this.#pack = new Uint8Array(packTarget + frameLimit);
+    const filled = this.#pack;
+    this.#pack = this.#other.length > 0 ? this.#other : new Uint8Array(packTarget + frameLimit);
+    this.#other = filled;
     this.#storing = this.#store(bytes, ref);
     this.#storing.catch((error) => this.#failure ??= error); // also heard by flush(), and before the next one
   }
@@ -154,7 +156,6 @@ export class Packer {
     this.#storingSize = bytes.length;
     const hash = createHash("sha256").update(bytes).digest("hex");
     await this.store.put(packName(hash), bytes);
-    free(new Uint8Array(bytes.buffer));
     this.packs.push({ ...ref, hash });
     this.stored += ref.size;
     this.#storingSize = 0;
