@@ -4,7 +4,7 @@ import { command } from "../support/command.ts";
 import { type PostgresDatabase, sharedPostgres } from "../support/postgres.ts";
 import { findProgram } from "../support/programs.ts";
 import { testWith } from "../support/skip.ts";
-import { tortured } from "../engines/postgres/torture.ts";
+import { makeRoles, tortured, tortureTexts } from "../engines/postgres/torture.ts";
 import { type DataApp, dataApp } from "./data_app.ts";
 
 /** All of a database as pg_dump writes it, rows too. */
@@ -130,3 +130,20 @@ testWith(
     assert.match(differs.stderr, /its schema is not the snapshot.s: .*table public\.later is not in the snapshot/);
   },
 );
+
+testWith(["postgres", "pg_dump"], "a schema with everything in it comes back by the app's migrations", async () => {
+  const server = await sharedPostgres();
+  await makeRoles(server);
+  await using original = await server.database();
+  await using empty = await server.database();
+  await using app = await appOn(original);
+  const texts = tortureTexts(server.major);
+  const names = texts.map((_, i) => `migrations/${String(i + 1).padStart(4, "0")}_part.sql`);
+  await app.folder.write(Object.fromEntries(texts.map((text, i) => [names[i]!, text])));
+  await app.ends(0, ["migrate"]);
+  const before = await dump(original);
+  const id = await app.take();
+  const { stdout } = await app.ends(0, ["restore", id, "--database"], { env: { DATABASE_URL: empty.url } });
+  assert.match(stdout, /made by the migrations up to there/);
+  assert.equal(await dump(empty), before);
+});
