@@ -32,6 +32,9 @@ export interface JobResult {
 /** So many jobs one worker does: 1 or 2 MiB each. */
 const fewJobs = 24;
 
+/** Workers beside a database's driver, whose memory is that of a worker: pg_dump takes three times as long all the same. */
+export const besideDriver = 1;
+
 /** The workers that hash and compress: two, since the machines that amber runs on have few processors. */
 export class BlockPool implements Disposable {
   readonly #workers: { worker: Worker; jobs: number }[] = [];

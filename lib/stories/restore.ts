@@ -7,7 +7,7 @@ import type { Staged } from "../capture/stage.ts";
 import { removeIfThere } from "../capture/target_folder.ts";
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
-import { BlockPool } from "../repository/pool.ts";
+import { besideDriver, BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { idOf, type Snapshot } from "../repository/snapshot_file.ts";
 import { addPostgres, emptiness, postgresFor } from "./restore_with_postgres.ts";
@@ -78,7 +78,7 @@ async function restoreSnapshot(
   asked: Asked,
 ): Promise<RestoreResult> {
   const { report, calls = restoreCalls } = options;
-  using pool = new BlockPool();
+  using pool = new BlockPool(snapshot.facts.postgres ? besideDriver : undefined);
   const contents = new SnapshotReader(options.repository!.store, snapshot, pool);
   if (options.ifEmpty) {
     const empty = await emptiness(options, target, calls);

@@ -1,7 +1,7 @@
 import type { RestorePlan } from "../capture/restore_plan.ts";
 import type { PostgresAddress } from "../database_url.ts";
 import { AmberError } from "../errors.ts";
-import { BlockPool } from "../repository/pool.ts";
+import { besideDriver, BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { find, refusePartial, shown, waitOf } from "./restore_request.ts";
 import { takeSafety } from "./restore_steps.ts";
@@ -29,7 +29,7 @@ export async function restoreToDatabase(options: RestoreToDatabaseOptions): Prom
       hint: "amber snapshots lists the others.",
     });
   }
-  using pool = new BlockPool();
+  using pool = new BlockPool(besideDriver);
   const contents = new SnapshotReader(options.repository!.store, snapshot, pool);
   const { PostgresRestore } = await import("../capture/postgres/restore.ts");
   const { TableRestore } = await import("../capture/postgres/restore_table.ts");

@@ -3,7 +3,7 @@ import type { openRegular } from "../capture/regular_file.ts";
 import type { DatabaseAddress } from "../database_url.ts";
 import type { EngineEvent } from "../engines/engine.ts";
 import { AmberError } from "../errors.ts";
-import { BlockPool } from "../repository/pool.ts";
+import { besideDriver, BlockPool } from "../repository/pool.ts";
 import { Repository } from "../repository/repository.ts";
 import { idOf, type Kind, type Remark, type Snapshot } from "../repository/snapshot_file.ts";
 import type { ObjectStore } from "../stores/store.ts";
@@ -97,7 +97,7 @@ export async function snapshot(options: SnapshotOptions): Promise<SnapshotResult
   const random = options.random ?? ((size: number) => crypto.getRandomValues(new Uint8Array(size)));
   const places = placesOf(options);
   const repository = await openRepository(options, random);
-  using pool = new BlockPool();
+  using pool = new BlockPool(options.database.engine === "postgres" ? besideDriver : undefined);
   if (options.plan) {
     const parent = repository && await newest(repository, options);
     refuseEmpty(options, places, parent);

@@ -31,7 +31,7 @@ export async function storeRows(
   to: ContentStore,
 ): Promise<StoredContent & { rows: number }> {
   const storing = new RowStoring(parent, to);
-  const garbage = new Garbage(8 << 20); // what a socket gives is used once
+  const garbage = new Garbage(16 << 20); // what a socket gives is used once
   for await (const chunk of chunks) {
     to.stop.throwIfAborted();
     to.read(chunk.length);

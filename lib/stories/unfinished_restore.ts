@@ -8,7 +8,7 @@ import { RestoreLock } from "../capture/restore_lock.ts";
 import { removeIfThere, TargetFolder } from "../capture/target_folder.ts";
 import { AmberError } from "../errors.ts";
 import { statOrNone } from "../fs.ts";
-import { BlockPool } from "../repository/pool.ts";
+import { besideDriver, BlockPool } from "../repository/pool.ts";
 import { SnapshotReader } from "../repository/reader.ts";
 import { idLength, readName, type Snapshot } from "../repository/snapshot_file.ts";
 import { outlinesOf } from "./restore_look.ts";
@@ -88,7 +88,7 @@ export async function finishRestore(
   const snapshot = await snapshotOf(places, decision, target);
   const id = decision.snapshot.slice(0, idLength);
   report({ type: "note", message: `finishing the restore of snapshot ${id} that was interrupted` });
-  using pool = new BlockPool();
+  using pool = new BlockPool(snapshot.facts.postgres ? besideDriver : undefined);
   const contents = new SnapshotReader(places.repository!.store, snapshot, pool);
   const items = await itemsOf(snapshot, contents, decision, target);
   refuseOtherPlace(decision, items, target);
