@@ -222,7 +222,7 @@ Deno.test("selectItems() sends the configured database to where it is configured
   assert.deepEqual(back.places, { "/database.db": "db/prod.db", b: "b" });
   const without = plan({ snapshot: ["prod.db", "b"], configured: "prod.db", place: undefined });
   assert.deepEqual(without.places, { b: "b" });
-  assert.match(without.notes.join(), /SQLite only/);
+  assert.match(without.notes.join(), /it is one of SQLite, and a Postgres is configured/);
 });
 
 Deno.test("selectItems() refuses two for one place, and leaves the configured place alone for --files", () => {

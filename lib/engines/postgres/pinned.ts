@@ -9,7 +9,10 @@ import { changesBetween, type ListedTable, tableListSql, tablesOf } from "./tabl
 import { lockTables } from "./table_locks.ts";
 
 export type PinnedOptions = Pick<OpenOptions, "stop" | "by" | "report"> & {
-  /** How long to wait for a server that does not answer, and then for tables that somebody has locked. Default: a minute. */
+  /**
+   * How long to wait for a server that does not answer, and then for tables that somebody has locked. Default: one try of
+   * at most 5 s, and a minute.
+   */
   waitMs?: number;
   /** How long the server may say nothing before it is looked for. Default: 30 s. */
   silenceMs?: number;
@@ -58,7 +61,7 @@ export class PinnedSession {
     const waitMs = options.waitMs ?? 60_000;
     const { connection, rows: [facts] } = await connect(address, {
       ...options,
-      waitMs,
+      waitMs: options.waitMs ?? 0,
       create: false,
       applicationName: `amber ${options.by}`.slice(0, 63),
       hello,
