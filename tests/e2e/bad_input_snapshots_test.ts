@@ -192,13 +192,6 @@ const missing: [title: string, files: Files, env: Record<string, string>, code: 
     "DATA_EMPTY",
     "should lie in it",
   ],
-  [
-    "an empty data folder and Postgres",
-    { "data/": "" },
-    { DATABASE_URL: "postgres://ada@localhost:1/app" },
-    "DATA_EMPTY",
-    "is empty",
-  ],
   ["a data folder that is a file", { "data": "x" }, { DB_PATH: "local.db" }, "DATA_MISSING", "is not a folder"],
 ];
 

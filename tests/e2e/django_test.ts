@@ -75,10 +75,8 @@ onBoth("--plan and --dry-run show what would run, and write nothing, not even a 
   assert.equal((await at.ends(0, ["migrate", "--plan"])).stdout, "Nothing to do.\n");
 });
 
-/** What a plan says of the way back: this version takes no snapshot of a Postgres. */
-function safety({ engine }: Project): string {
-  return engine === "sqlite" ? "  before that a safety snapshot is taken, of the data folder and the database\n" : "";
-}
+/** What a plan says of the way back. */
+const safety = "  before that a safety snapshot is taken, of the data folder and the database\n";
 
 onBoth("the plan says what is risky, where there are rows", {
   "migrations/0001_a.sql": "create table a (x integer);",
@@ -90,7 +88,7 @@ onBoth("the plan says what is risky, where there are rows", {
   await at.sql("insert into a values (1)");
   assert.equal(
     (await at.ends(0, ["migrate", "--plan"])).stdout,
-    `Plan:\n  apply  0002_b  risky: may change or remove data\n  apply  0003_c\n${safety(at)}`,
+    `Plan:\n  apply  0002_b  risky: may change or remove data\n  apply  0003_c\n${safety}`,
   );
 });
 
@@ -363,7 +361,7 @@ onBoth("what a newer version applied can be undone by an older one, with the SQL
   assert.equal(
     plan.stdout,
     "Plan:\n  undo   0005_slugs   with the SQL kept in the history; risky: may change or remove data\n" +
-      `  undo   0004_search  with the SQL kept in the history; risky: may change or remove data\n${safety(at)}`,
+      `  undo   0004_search  with the SQL kept in the history; risky: may change or remove data\n${safety}`,
   );
   await at.ends(0, ["migrate", "0003"]);
   assert.equal(await at.history(), upTo(3));

@@ -147,3 +147,17 @@ testWith(["postgres", "pg_dump"], "a schema with everything in it comes back by 
   assert.match(stdout, /made by the migrations up to there/);
   assert.equal(await dump(empty), before);
 });
+
+testWith(
+  "postgres",
+  "an app that has a Postgres and no files: the snapshot is of the database, and a note says that data/ is empty",
+  async () => {
+    const server = await sharedPostgres();
+    await using database = await server.database();
+    await database.sql("create table notes (id int primary key); insert into notes values (1)");
+    await using app = await dataApp({}, { DATABASE_URL: database.url, AMBER_DATA: "none" });
+    const { stdout, stderr } = await app.ends(0, ["snapshot"]);
+    assert.match(stdout, /1 table, 1 row/);
+    assert.match(stderr, /the data folder "none" does not exist/);
+  },
+);
