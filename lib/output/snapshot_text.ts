@@ -1,6 +1,6 @@
 import { formatBytes } from "../bytes.ts";
 import type { SchemaChange } from "../capture/postgres/schema_changes.ts";
-import { postgresPrefix } from "../repository/tree.ts";
+import { postgresPrefix } from "../repository/postgres_prefix.ts";
 import type { ListedEntry } from "../stories/list_files.ts";
 import type { Difference, Side, TableChange } from "../stories/diff.ts";
 import { printable } from "./table.ts";

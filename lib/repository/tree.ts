@@ -1,16 +1,16 @@
 import { Buffer } from "node:buffer";
 import { AmberError } from "../errors.ts";
 import { countBlocks, cutRuns, numbersOf, RunList } from "./run_list.ts";
+import { postgresPrefix } from "./postgres_prefix.ts";
 import type { Run } from "./snapshot_file.ts";
+
+export { postgresPrefix };
 
 /** Bytes of a block of an ordinary file; a database's blocks are its pages. */
 export const fileBlockSize = 1 << 20;
 
 /** Runs of a file are kept in lines of so many blocks, so that a change rewrites only the lines that it touches. */
 export const lineBlocks = 4096;
-
-/** What paths of a Postgres database's contents begin with. */
-export const postgresPrefix = "/postgres/";
 
 interface Common {
   /**
