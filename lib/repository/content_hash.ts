@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { createHash, hash } from "node:crypto";
+import { createHash, type Hash, hash } from "node:crypto";
 import { hashSize } from "./pack.ts";
 import type { FileEntry } from "./tree.ts";
 
@@ -37,28 +37,28 @@ export class BlocksHash {
  * end, whose blocks only a repository knows.
  */
 export class ContentHash {
-  readonly #blocks?: BlocksHash;
-  readonly #bytes = createHash("sha256");
+  readonly #hash: BlocksHash | Hash;
   readonly #blockSize: number;
 
   constructor({ database, blockSize }: Pick<FileEntry, "database" | "blockSize">) {
-    if (database) this.#blocks = new BlocksHash();
+    this.#hash = database ? new BlocksHash() : createHash("sha256");
     this.#blockSize = blockSize;
   }
 
   /** @param bytes The next ones; of a database whole blocks, but for its end. */
   update(bytes: Uint8Array): void {
-    if (!this.#blocks) return void this.#bytes.update(bytes);
+    const hashing = this.#hash;
+    if (!(hashing instanceof BlocksHash)) return void hashing.update(bytes);
     for (let at = 0; at < bytes.length; at += this.#blockSize) {
       const block = bytes.subarray(at, at + this.#blockSize);
-      if (isZero(block)) this.#blocks.addHoles(1);
-      else this.#blocks.add(hash("sha256", block, "buffer").subarray(0, hashSize));
+      if (isZero(block)) hashing.addHoles(1);
+      else hashing.add(hash("sha256", block, "buffer").subarray(0, hashSize));
     }
   }
 
   /** 64 hex digits. */
   digest(): string {
-    return this.#blocks ? this.#blocks.digest() : this.#bytes.digest("hex");
+    return this.#hash instanceof BlocksHash ? this.#hash.digest() : this.#hash.digest("hex");
   }
 }
 

@@ -1,6 +1,7 @@
 import type { PostgresAddress } from "../../database_url.ts";
 import { type PinnedOptions, PinnedSession } from "../../engines/postgres/pinned.ts";
-import type { SequenceValue } from "../../engines/postgres/load.ts";
+import { literal } from "../../engines/engine.ts";
+import { type SequenceValue, tablesWithRows } from "../../engines/postgres/load.ts";
 import { type DatabaseSchema, readSchema, type SchemaTable } from "../../engines/postgres/schema/read_schema.ts";
 import { fingerprint } from "../../engines/postgres/schema/fingerprint.ts";
 import { schemaSql } from "../../engines/postgres/schema/schema_sql.ts";
@@ -103,7 +104,7 @@ export class PostgresContents {
       { path: `${postgresPrefix}schema.jsonl`, chunks: () => lines(schemaLines(schema)) },
       { path: `${postgresPrefix}schema.sql`, chunks: () => lines([schemaSql(schema)]) },
       { path: `${postgresPrefix}sequences`, chunks: () => session.copyOut(sequencesSql(schema)) },
-      ...schema.tables.filter(hasRows).map((table) => ({
+      ...tablesWithRows(schema).map((table) => ({
         path: rowsPath(table),
         table: table.quoted,
         chunks: () => session.copyOut(this.#rowsSql(table)),
@@ -157,11 +158,6 @@ export class PostgresContents {
   }
 }
 
-/** Whether a table has rows of its own that go into a snapshot. */
-export function hasRows({ kind, extension }: SchemaTable): boolean {
-  return kind === "table" && (extension === undefined || extension.where !== undefined);
-}
-
 /** One JSON object a line: what of an unchanged schema is the same stays the same bytes. */
 function* schemaLines({ objects, tables, sequences, ...head }: DatabaseSchema): Generator<string> {
   yield JSON.stringify({ is: "database", ...head });
@@ -181,14 +177,10 @@ function sequencesSql(schema: DatabaseSchema): string {
 
 function sequenceRowsSql({ sequences }: DatabaseSchema): string {
   const each = sequences.map(({ quoted }) =>
-    `select ${literalOf(quoted)}::text as name, last_value, is_called from ${quoted}`
+    `select ${literal(quoted, "postgres")}::text as name, last_value, is_called from ${quoted}`
   );
   const all = each.length > 0 ? each.join(" union all ") : "select ''::text, 0::bigint, false where false";
   return `select * from (${all}) all_sequences order by 1`;
-}
-
-function literalOf(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 /** oid, number of the piece, its bytes; of an empty one the piece 0. */

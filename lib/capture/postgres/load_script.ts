@@ -1,3 +1,5 @@
+import { literal } from "../../engines/engine.ts";
+import { largeObjectSql, tablesWithRows } from "../../engines/postgres/load.ts";
 import { schemaParts } from "../../engines/postgres/schema/schema_sql.ts";
 import type { SchemaTable } from "../../engines/postgres/schema/schema_object.ts";
 import { largeObjectPiece } from "./paths.ts";
@@ -22,9 +24,9 @@ export function loadScript({ schema, sequences }: StoredPostgres, options: LoadS
     "begin;",
     head,
     preData,
-    ...schema.tables.filter(({ kind }) => kind === "table").flatMap((table) => rowsLines(table, options)),
+    ...tablesWithRows(schema).flatMap((table) => rowsLines(table, options)),
     ...sequences.map(({ name, value, isCalled }) =>
-      `select pg_catalog.setval(${literal(name)}, ${value}, ${isCalled});`
+      `select pg_catalog.setval(${literal(name, "postgres")}, ${value}, ${isCalled});`
     ),
     ...(options.largeObjects === undefined ? [] : largeObjectLines(options.largeObjects)),
     postData,
@@ -41,20 +43,10 @@ function rowsLines(table: SchemaTable, { rows, fileOf }: LoadScriptOptions): str
     return [`insert into ${table.quoted} select from pg_catalog.generate_series(1, ${rows[table.quoted] ?? 0});`];
   }
   const columns = table.columns.map(({ quoted }) => quoted).join(", ");
-  return [`\\copy ${table.quoted} (${columns}) from ${literal(file)}`];
+  return [`\\copy ${table.quoted} (${columns}) from ${literal(file, "postgres")}`];
 }
 
 function largeObjectLines(file: string): string[] {
-  return [
-    "create temporary table amber_large_objects (id oid, piece bigint, bytes bytea) on commit drop;",
-    `\\copy pg_temp.amber_large_objects from ${literal(file)}`,
-    "select pg_catalog.lo_create(id) from (select distinct id from pg_temp.amber_large_objects order by id) one;",
-    `select pg_catalog.lo_put(id, piece * ${largeObjectPiece}, bytes) from pg_temp.amber_large_objects ` +
-    "where pg_catalog.length(bytes) > 0;",
-    "drop table pg_temp.amber_large_objects;",
-  ];
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
+  const { receive, copy, make } = largeObjectSql(largeObjectPiece);
+  return [`${receive};`, `\\${copy} ${literal(file, "postgres")}`, ...make.map((sql) => `${sql};`)];
 }

@@ -1,6 +1,6 @@
 import type { PostgresAddress } from "../../database_url.ts";
-import { type EngineEvent, StatementFailure } from "../../engines/engine.ts";
-import { PostgresEngine } from "../../engines/postgres/engine.ts";
+import { StatementFailure } from "../../engines/engine.ts";
+import type { PostgresEngine } from "../../engines/postgres/engine.ts";
 import { replaceRows, tablesWithRows } from "../../engines/postgres/load.ts";
 import { fingerprint } from "../../engines/postgres/schema/fingerprint.ts";
 import { readSchema, readSettings } from "../../engines/postgres/schema/read_schema.ts";
@@ -8,12 +8,13 @@ import type { PlannedPostgres } from "../restore_plan.ts";
 import { AmberError } from "../../errors.ts";
 import type { SnapshotReader } from "../../repository/reader.ts";
 import type { PostgresFacts } from "../../repository/snapshot_file.ts";
-import { makeAll } from "./make.ts";
-import { marker, ofApp } from "./marker.ts";
+import { makeAll, makeSettings } from "./make.ts";
+import { isMarked, mark, ofApp, unmark } from "./marker.ts";
+import { lockTimeout, openDatabase, type PostgresWork } from "./open.ts";
 import { isEmptyDatabase, wayOf } from "./way.ts";
 import { StoredPostgres } from "./stored.ts";
 
-export interface PostgresRestoreOptions {
+export interface PostgresRestoreOptions extends PostgresWork {
   address: PostgresAddress;
   contents: SnapshotReader;
   /** `schema.sql` may be run where nothing else leads to the schema. */
@@ -22,21 +23,10 @@ export interface PostgresRestoreOptions {
   replay?: (name: string) => Promise<void>;
   /** A database that is missing is made. */
   create: boolean;
-  waitMs: number;
-  by: string;
-  stop: AbortSignal;
-  report: (event: Extract<EngineEvent, { type: "note" | "waiting" }>) => void;
 }
 
 /** What stands in it while migrations make the schema: until the rows are there, the database counts as empty. */
 const replaying = "replaying";
-
-/** @param waitMs How long others may hold a table before the restore gives up. */
-export function loadSettings(waitMs: number): string {
-  return `${readSettings}; set local lock_timeout = ${Math.max(1, Math.round(waitMs))}; ` +
-    "set local check_function_bodies = off; set local xmloption = content; set local client_min_messages = warning; " +
-    "set local statement_timeout = 0; set local default_tablespace = ''";
-}
 
 /**
  * Brings a Postgres database back in one transaction: until it commits, everybody sees what was there before.
@@ -51,13 +41,10 @@ export class PostgresRestore implements AsyncDisposable {
 
   /** Looks at both sides; changes nothing. @throws {AmberError} RESTORE_BLOCKED, OBJECT_DAMAGED, DATABASE_* */
   static async open(options: PostgresRestoreOptions): Promise<PostgresRestore> {
-    const { contents, address, waitMs, stop, by, report, create, replay } = options;
+    const { contents, address, create, replay } = options;
     const stored = (await StoredPostgres.open(contents))!;
     const facts = contents.snapshot.facts.postgres!;
-    const engine = await PostgresEngine.open(address, {
-      ...{ waitMs, stop, by, create, readOnly: false },
-      report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
-    });
+    const engine = await openDatabase(address, options, { create });
     try {
       const here = await inTransaction(engine, () => readSchema((sql) => engine.query(sql)));
       const rows = Object.values(facts.rows).reduce((sum, count) => sum + count, 0);
@@ -66,7 +53,7 @@ export class PostgresRestore implements AsyncDisposable {
         way: wayOf(fingerprint(stored.schema.objects), fingerprint(ofApp(here).objects), {
           schema: options.schema,
           canReplay: replay !== undefined && facts.migrations !== undefined,
-          isReplaying: await isMarked(engine, replaying),
+          isReplaying: await isMarked(engine, "amber_restore", replaying),
         }, engine.where),
         tables: Object.keys(facts.rows).length,
         rows,
@@ -92,13 +79,11 @@ export class PostgresRestore implements AsyncDisposable {
     try {
       await engine.lock({ waitMs, journaled: false });
       await engine.begin();
-      await engine.query(loadSettings(waitMs));
-      await this.#dropMarker();
+      await engine.query(`${makeSettings}; ${lockTimeout(waitMs)}`);
+      await unmark(engine, "amber_restore");
       const counts = this.plan.way === "schema" ? await this.#make() : await this.#exchangeRows();
       this.#compare(counts);
-      await engine.query(
-        `create table ${this.#marker} (id text primary key); insert into ${this.#marker} values ('${id}')`,
-      );
+      await mark(engine, "amber_restore", id);
     } catch (error) {
       await engine.rollback();
       throw explained(error, engine.where);
@@ -111,35 +96,23 @@ export class PostgresRestore implements AsyncDisposable {
 
   /** Whether the restore of this id has committed. */
   async isDone(id: string): Promise<boolean> {
-    return await isMarked(this.engine, id);
+    return await isMarked(this.engine, "amber_restore", id);
   }
 
   /** The plan is done with: nobody asks any more. */
   async end(): Promise<void> {
-    await this.#dropMarker();
+    await unmark(this.engine, "amber_restore");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.engine.close();
   }
 
-  get #marker(): string {
-    return markerOf(this.engine);
-  }
-
   /** Begun, it is finished by whoever restores next: the marker says that what is there is not the app's data. */
   async #replay(): Promise<void> {
     const { engine, options: { contents, replay } } = this;
-    if (!await isMarked(engine, replaying)) {
-      await engine.query(
-        `create table ${this.#marker} (id text primary key); insert into ${this.#marker} values ('${replaying}')`,
-      );
-    }
+    if (!await isMarked(engine, "amber_restore", replaying)) await mark(engine, "amber_restore", replaying);
     await replay!(contents.snapshot.facts.postgres!.migrations!.last);
-  }
-
-  async #dropMarker(): Promise<void> {
-    await this.engine.query(`drop table if exists ${this.#marker}`);
   }
 
   /** The schema is there: looked at again, now that nobody else changes it. */
@@ -173,31 +146,29 @@ export class PostgresRestore implements AsyncDisposable {
   /** Rows that came against those that were counted when the snapshot was taken. */
   #compare(counts: Record<string, number>): void {
     const { rows } = this.options.contents.snapshot.facts.postgres as PostgresFacts;
-    for (const [table, count] of Object.entries(rows)) {
-      if (counts[table] === count) continue;
-      throw new AmberError("OBJECT_DAMAGED", {
-        message: `Cannot restore the table ${table}: ${
-          counts[table] ?? 0
-        } rows came, and the snapshot counted ${count}`,
-        where: table,
-        hint: "Nothing was changed. amber verify says what is damaged; other snapshots can still be restored.",
-      });
-    }
+    for (const [table, count] of Object.entries(rows)) refuseOtherCount(table, counts[table] ?? 0, count);
   }
+}
+
+/** @throws {AmberError} OBJECT_DAMAGED when other rows came than were counted when the snapshot was taken. */
+export function refuseOtherCount(table: string, came: number, counted: number): void {
+  if (came === counted) return;
+  throw new AmberError("OBJECT_DAMAGED", {
+    message: `Cannot restore the table ${table}: ${came} rows came, and the snapshot counted ${counted}`,
+    where: table,
+    hint: "Nothing was changed. amber verify says what is damaged; other snapshots can still be restored.",
+  });
 }
 
 /** Whether nothing of an app is in a database. */
 export async function isPostgresEmpty(
   address: PostgresAddress,
-  { report, ...options }: Pick<PostgresRestoreOptions, "waitMs" | "by" | "stop" | "report">,
+  options: PostgresWork,
 ): Promise<boolean> {
-  const engine = await PostgresEngine.open(address, {
-    ...{ ...options, create: true, readOnly: false },
-    report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
-  });
+  const engine = await openDatabase(address, options, { create: true });
   try {
     const here = await inTransaction(engine, () => readSchema((sql) => engine.query(sql)));
-    return isEmptyDatabase(fingerprint(here.objects)) || await isMarked(engine, replaying);
+    return isEmptyDatabase(fingerprint(here.objects)) || await isMarked(engine, "amber_restore", replaying);
   } finally {
     await engine.close();
   }
@@ -210,22 +181,6 @@ export async function inTransaction<T>(engine: PostgresEngine, work: () => Promi
   } finally {
     await engine.query("rollback").catch(() => {});
   }
-}
-
-function markerOf({ history }: PostgresEngine): string {
-  return history.replace(/amber_migrations$/, marker);
-}
-
-async function isMarked(engine: PostgresEngine, id: string): Promise<boolean> {
-  const name = markerOf(engine);
-  const [there] = await engine.query(`select to_regclass($1) is not null as yes`, [name]);
-  if (!isYes(there?.yes)) return false;
-  const [row] = await engine.query(`select exists (select from ${name} where id = $1) as yes`, [id]);
-  return isYes(row?.yes);
-}
-
-function isYes(value: unknown): boolean {
-  return value === true || value === "t";
 }
 
 export function explained(error: unknown, where: string): unknown {

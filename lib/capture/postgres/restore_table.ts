@@ -1,17 +1,15 @@
 import { quoteName } from "../../engines/engine.ts";
-import { PostgresEngine } from "../../engines/postgres/engine.ts";
-import { onlyTable, replaceRows } from "../../engines/postgres/load.ts";
+import type { PostgresEngine } from "../../engines/postgres/engine.ts";
+import { onlyTable, replaceRows, tablesWithRows } from "../../engines/postgres/load.ts";
 import { type DatabaseSchema, readSchema, type SchemaTable } from "../../engines/postgres/schema/read_schema.ts";
 import { AmberError } from "../../errors.ts";
 import type { PlannedPostgres } from "../restore_plan.ts";
-import { explained, inTransaction, loadSettings, type PostgresRestoreOptions } from "./restore.ts";
+import { makeSettings } from "./make.ts";
+import { lockTimeout, openDatabase, type PostgresWork } from "./open.ts";
+import { explained, inTransaction, type PostgresRestoreOptions, refuseOtherCount } from "./restore.ts";
 import { StoredPostgres } from "./stored.ts";
 
-export interface TableRestoreOptions extends
-  Pick<
-    PostgresRestoreOptions,
-    "address" | "contents" | "waitMs" | "by" | "stop" | "report"
-  > {
+export interface TableRestoreOptions extends PostgresWork, Pick<PostgresRestoreOptions, "address" | "contents"> {
   /** `schema.name`, or `name` where only one schema has it. */
   name: string;
   /** Beside the table that is there: the new one's name, in the same schema. */
@@ -30,13 +28,10 @@ export class TableRestore implements AsyncDisposable {
 
   /** Changes nothing. @throws {AmberError} SNAPSHOT_FILE_UNKNOWN, RESTORE_BLOCKED, DATABASE_* */
   static async open(options: TableRestoreOptions): Promise<TableRestore> {
-    const { contents, address, waitMs, stop, by, report, as } = options;
+    const { contents, address, as } = options;
     const stored = (await StoredPostgres.open(contents))!;
     const table = named(stored.schema, options.name);
-    const engine = await PostgresEngine.open(address, {
-      ...{ waitMs, stop, by, create: false, readOnly: false },
-      report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
-    });
+    const engine = await openDatabase(address, options, { create: false });
     try {
       const here = await inTransaction(engine, () => readSchema((sql) => engine.query(sql)));
       if (as === undefined) placeOf(here, table, engine.where);
@@ -61,16 +56,9 @@ export class TableRestore implements AsyncDisposable {
     try {
       await engine.lock({ waitMs, journaled: false });
       await engine.begin();
-      await engine.query(loadSettings(waitMs));
+      await engine.query(`${makeSettings}; ${lockTimeout(waitMs)}`);
       const count = as === undefined ? await this.#exchange() : await this.#makeBeside(as);
-      if (count !== this.plan.rows) {
-        throw new AmberError("OBJECT_DAMAGED", {
-          message:
-            `Cannot restore the table ${this.table.quoted}: ${count} rows came, and the snapshot counted ${this.plan.rows}`,
-          where: this.table.quoted,
-          hint: "Nothing was changed. amber verify says what is damaged; other snapshots can still be restored.",
-        });
-      }
+      refuseOtherCount(this.table.quoted, count ?? 0, this.plan.rows);
       await engine.commit();
     } catch (error) {
       await engine.rollback();
@@ -111,8 +99,8 @@ export class TableRestore implements AsyncDisposable {
 }
 
 /** The table of a snapshot that somebody named. @throws {AmberError} SNAPSHOT_FILE_UNKNOWN */
-function named({ tables }: DatabaseSchema, wanted: string): SchemaTable {
-  const all = tables.filter(({ kind }) => kind === "table");
+function named(stored: DatabaseSchema, wanted: string): SchemaTable {
+  const all = tablesWithRows(stored);
   const found = all.filter(({ schema, name, quoted }) => [`${schema}.${name}`, name, quoted].includes(wanted));
   if (found.length === 1) return found[0]!;
   const names = all.map(({ schema, name }) => `${schema}.${name}`);

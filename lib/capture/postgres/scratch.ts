@@ -1,14 +1,11 @@
 import type { PostgresAddress } from "../../database_url.ts";
-import { type EngineEvent, quoteName, StatementFailure } from "../../engines/engine.ts";
-import { PostgresEngine } from "../../engines/postgres/engine.ts";
+import { quoteName, StatementFailure } from "../../engines/engine.ts";
+import type { PostgresEngine } from "../../engines/postgres/engine.ts";
 import { AmberError } from "../../errors.ts";
+import { openDatabase, type PostgresWork } from "./open.ts";
 
-export interface ScratchOptions {
-  waitMs: number;
-  by: string;
-  stop: AbortSignal;
+export interface ScratchOptions extends PostgresWork {
   random: (size: number) => Uint8Array;
-  report: (event: Extract<EngineEvent, { type: "note" | "waiting" }>) => void;
 }
 
 /** The server's time, s since 1970, and digits by chance. */
@@ -47,7 +44,7 @@ export class ScratchDatabase implements AsyncDisposable {
   static async create(server: PostgresAddress, options: ScratchOptions): Promise<ScratchDatabase | string> {
     let engine: PostgresEngine;
     try {
-      engine = await open(server, options);
+      engine = await openDatabase(server, options, { create: false });
     } catch (error) {
       if (!(error instanceof AmberError) || error.code !== "DATABASE_UNKNOWN") throw error;
       return "the configured database does not exist";
@@ -55,7 +52,7 @@ export class ScratchDatabase implements AsyncDisposable {
     try {
       for (const { name } of await engine.query(leftSql)) await drop(engine, String(name));
       const [row] = await engine.query(makingSql);
-      const name = `amber_drill_${row!.seconds}_${hex(options.random(8))}`;
+      const name = `amber_drill_${row!.seconds}_${options.random(8).toHex()}`;
       await engine.query(`create database ${quoteName(name)} template template0 ${row!.like_it}`);
       return new ScratchDatabase(server, options, { ...server, database: name });
     } catch (error) {
@@ -70,7 +67,11 @@ export class ScratchDatabase implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { server, options, address: { database } } = this;
     try {
-      const engine = await open(server, { ...options, waitMs: 5_000, stop: new AbortController().signal });
+      const engine = await openDatabase(
+        server,
+        { ...options, waitMs: 5_000, stop: new AbortController().signal },
+        { create: false },
+      );
       try {
         await engine.query(`drop database if exists ${quoteName(database)} with (force)`);
       } finally {
@@ -90,15 +91,4 @@ async function drop(engine: PostgresEngine, name: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof StatementFailure) || error.code !== "55006") throw error;
   }
-}
-
-async function open(address: PostgresAddress, { waitMs, by, stop, report }: ScratchOptions): Promise<PostgresEngine> {
-  return await PostgresEngine.open(address, {
-    ...{ waitMs, by, stop, create: false, readOnly: false },
-    report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
-  });
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

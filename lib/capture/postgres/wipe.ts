@@ -1,6 +1,6 @@
 import type { PostgresAddress } from "../../database_url.ts";
-import { type EngineEvent, quoteName, type Row, StatementFailure } from "../../engines/engine.ts";
-import { PostgresEngine } from "../../engines/postgres/engine.ts";
+import { quoteName, type Row, StatementFailure } from "../../engines/engine.ts";
+import type { PostgresEngine } from "../../engines/postgres/engine.ts";
 import {
   arrayOf,
   defaultRightsSql,
@@ -11,6 +11,8 @@ import {
   readSchemaCounts,
 } from "../../engines/postgres/owned_objects.ts";
 import { AmberError } from "../../errors.ts";
+import { isMarked, mark, unmark } from "./marker.ts";
+import { lockTimeout, openDatabase, type PostgresWork } from "./open.ts";
 
 /** What goes of a Postgres database, and what stays. */
 export interface PostgresToWipe {
@@ -28,20 +30,13 @@ export interface PostgresToWipe {
   left: { schema: string; objects: number }[];
 }
 
-export interface PostgresWipeOptions {
+export interface PostgresWipeOptions extends PostgresWork {
   address: PostgresAddress;
   /** These too, beside those that the app uses: its search path. */
   schemas: readonly string[];
   /** All of them. */
   allSchemas: boolean;
-  waitMs: number;
-  by: string;
-  stop: AbortSignal;
-  report: (event: Extract<EngineEvent, { type: "note" | "waiting" }>) => void;
 }
-
-/** The table that says, in the commit that removes everything, that the files are still to go. */
-const marker = "amber_wipe";
 
 const readSettings = "set local search_path = ''";
 
@@ -59,11 +54,7 @@ export class PostgresWipe implements AsyncDisposable {
 
   /** Looks; changes nothing. @throws {AmberError} USAGE for a schema that is not there, DATABASE_* */
   static async open(options: PostgresWipeOptions): Promise<PostgresWipe> {
-    const { address, waitMs, stop, by, report } = options;
-    const engine = await PostgresEngine.open(address, {
-      ...{ waitMs, stop, by, create: false, readOnly: false },
-      report: (event) => (event.type === "note" || event.type === "waiting") && report(event),
-    });
+    const engine = await openDatabase(options.address, options, { create: false });
     try {
       const rows = await engine.query("select unnest(pg_catalog.current_schemas(false)) as schema");
       const used = rows.map(({ schema }) => String(schema));
@@ -92,7 +83,7 @@ export class PostgresWipe implements AsyncDisposable {
       await engine.lock({ waitMs, journaled: false });
       await engine.begin();
       await engine.query(
-        `${readSettings}; set local lock_timeout = ${Math.max(1, Math.round(waitMs))};
+        `${readSettings}; ${lockTimeout(waitMs)};
         set local statement_timeout = 0; set local client_min_messages = warning`,
       );
       for (let at = 0; at < plan.tables.length; at += 100) {
@@ -126,10 +117,8 @@ export class PostgresWipe implements AsyncDisposable {
       const after = new Set(await readOthers(query, this.plan.schemas));
       const lost = before.filter((one) => !after.has(one));
       if (lost.length > 0) throw wouldReach(lost, engine.where);
-      if (id !== undefined) {
-        const name = markerOf(engine);
-        await engine.query(`create table ${name} (id text primary key); insert into ${name} values ('${id}')`);
-      }
+      // The files are still to go.
+      if (id !== undefined) await mark(engine, "amber_wipe", id);
       options.stop.throwIfAborted();
       await engine.commit();
     } catch (error) {
@@ -142,15 +131,12 @@ export class PostgresWipe implements AsyncDisposable {
 
   /** Whether the wipe of this id has committed. */
   async isDone(id: string): Promise<boolean> {
-    const name = markerOf(this.engine);
-    const [there] = await this.engine.query("select pg_catalog.to_regclass($1)::text as name", [name]);
-    if (there?.name === null) return false;
-    return (await this.engine.query(`select 1 from ${name} where id = $1`, [id])).length > 0;
+    return await isMarked(this.engine, "amber_wipe", id);
   }
 
   /** The files are gone as well. */
   async end(): Promise<void> {
-    await this.engine.query(`drop table if exists ${markerOf(this.engine)}`);
+    await unmark(this.engine, "amber_wipe");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -211,10 +197,6 @@ async function planOf(
 
 async function inPieces(engine: PostgresEngine, statements: readonly string[]): Promise<void> {
   for (let at = 0; at < statements.length; at += 50) await engine.query(statements.slice(at, at + 50).join("; "));
-}
-
-function markerOf({ history }: PostgresEngine): string {
-  return history.replace(/amber_migrations$/, marker);
 }
 
 function wouldReach(lost: readonly string[], where: string): AmberError {

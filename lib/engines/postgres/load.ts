@@ -1,4 +1,4 @@
-import { quoteName, type Row } from "../engine.ts";
+import { literal, quoteName, type Row } from "../engine.ts";
 import type { DatabaseSchema, SchemaTable } from "./schema/read_schema.ts";
 
 /** What loading needs of a connection that is inside a transaction. */
@@ -106,7 +106,7 @@ export async function copyRows(
 
 export async function setSequences(session: LoadSession, sequences: readonly SequenceValue[]): Promise<void> {
   const calls = sequences.map(({ name, value, isCalled }) =>
-    `pg_catalog.setval(${literal(name)}, ${BigInt(value)}, ${isCalled})`
+    `pg_catalog.setval(${literal(name, "postgres")}, ${BigInt(value)}, ${isCalled})`
   );
   for (let at = 0; at < calls.length; at += 100) {
     await session.query(`select ${calls.slice(at, at + 100).join(", ")}`);
@@ -118,13 +118,24 @@ export async function replaceLargeObjects(session: LoadSession, source: LoadSour
   if (source.largeObjects === "keep") return;
   await session.query("select pg_catalog.lo_unlink(oid) from pg_catalog.pg_largeobject_metadata");
   if (!source.largeObjects) return;
-  await session.query("create temporary table amber_large_objects (id oid, piece bigint, bytes bytea) on commit drop");
-  await session.copyIn("copy pg_temp.amber_large_objects from stdin", source.largeObjects);
-  await session.query(
-    "select pg_catalog.lo_create(id) from (select distinct id from pg_temp.amber_large_objects order by id) one; " +
-      `select pg_catalog.lo_put(id, piece * ${source.largeObjectPiece}, bytes) from pg_temp.amber_large_objects
-        where pg_catalog.length(bytes) > 0; drop table pg_temp.amber_large_objects`,
-  );
+  const { receive, copy, make } = largeObjectSql(source.largeObjectPiece);
+  await session.query(receive);
+  await session.copyIn(`${copy} stdin`, source.largeObjects);
+  await session.query(make.join("; "));
+}
+
+/** What makes large objects of lines of oid, piece and bytes; `copy` wants where these come from. */
+export function largeObjectSql(pieceSize: number): { receive: string; copy: string; make: string[] } {
+  const name = "pg_temp.amber_large_objects";
+  return {
+    receive: "create temporary table amber_large_objects (id oid, piece bigint, bytes bytea) on commit drop",
+    copy: `copy ${name} from`,
+    make: [
+      `select pg_catalog.lo_create(id) from (select distinct id from ${name} order by id) one`,
+      `select pg_catalog.lo_put(id, piece * ${pieceSize}, bytes) from ${name} where pg_catalog.length(bytes) > 0`,
+      `drop table ${name}`,
+    ],
+  };
 }
 
 async function clear(session: LoadSession, tables: readonly SchemaTable[]): Promise<void> {
@@ -165,8 +176,4 @@ async function all(session: LoadSession, statements: readonly string[]): Promise
   for (let at = 0; at < statements.length; at += 100) {
     await session.query(statements.slice(at, at + 100).join("; "));
   }
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
