@@ -3,24 +3,21 @@
  * and peak memory. `--check` exits 1 when a target is missed; `--quick` takes a tenth of the rows.
  */
 import { compiledAmber, missingBinary, refreshBinary } from "../support/compiled.ts";
-import { command } from "../support/command.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { findProgram } from "../support/programs.ts";
 import { tempFolder } from "../support/temp_folder.ts";
+import { sizeOf, type Timed, timed } from "./timed.ts";
 
-interface Measured {
-  seconds: number;
+interface Measured extends Timed {
   /** Bytes. */
   stored: number;
-  peakMb: number;
 }
 
 const rows = Deno.args.includes("--quick") ? 600_000 : 6_000_000;
 const reason = await refreshBinary() ?? missingBinary();
 if (reason) throw new Error(`There is no compiled amber to measure: ${reason}`);
-const time = findProgram("time");
 const [dumpProgram, restoreProgram] = [findProgram("pg_dump"), findProgram("pg_restore")];
-if (!time || !dumpProgram || !restoreProgram) throw new Error("GNU time and PostgreSQL's client programs are needed");
+if (!dumpProgram || !restoreProgram) throw new Error("PostgreSQL's client programs are needed");
 
 await using folder = await tempFolder({ "data/": "" });
 await using server = await startPostgres({
@@ -135,28 +132,6 @@ async function step(
 
 async function measured(argv: string[], grows?: string, more: Record<string, string> = {}): Promise<Measured> {
   const before = grows === undefined ? 0 : sizeOf(grows);
-  const report = folder.path("time.txt");
-  const { code, stdout, stderr } = await command(time!, ["-f", "%e %M", "-o", report, ...argv], {
-    cwd: folder.root,
-    env: { ...env, ...more },
-    timeoutMs: 900_000,
-  });
-  if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}\n${stdout}\n${stderr}`);
-  const [seconds, kilobytes] = Deno.readTextFileSync(report).trim().split("\n").at(-1)!.split(" ").map(Number);
-  return {
-    seconds: seconds!,
-    stored: grows === undefined ? 0 : sizeOf(grows) - before,
-    peakMb: kilobytes! * 1024 / 1e6,
-  };
-}
-
-function sizeOf(path: string): number {
-  try {
-    const info = Deno.lstatSync(path);
-    if (!info.isDirectory) return info.size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-  return [...Deno.readDirSync(path)].reduce((sum, { name }) => sum + sizeOf(`${path}/${name}`), 0);
+  const found = await timed(argv, { cwd: folder.root, env: { ...env, ...more }, report: folder.path("time.txt") });
+  return { ...found, stored: grows === undefined ? 0 : sizeOf(grows) - before };
 }

@@ -7,13 +7,11 @@ import { compiledAmber, missingBinary, refreshBinary } from "../support/compiled
 import { command, projectFolder } from "../support/command.ts";
 import { findProgram } from "../support/programs.ts";
 import { tempFolder } from "../support/temp_folder.ts";
+import { sizeOf, type Timed, timed } from "./timed.ts";
 
-interface Measured {
-  seconds: number;
+interface Measured extends Timed {
   /** Bytes that the repository grew by. */
   stored: number;
-  /** Peak of the process, MB. */
-  peakMb: number;
 }
 
 /** One tool: how it does each step, and where it stores. */
@@ -37,8 +35,7 @@ const reason = await refreshBinary() ?? missingBinary();
 if (reason) throw new Error(`There is no compiled amber to measure: ${reason}`);
 await using folder = await tempFolder();
 const data = folder.path("data");
-const time = findProgram("time");
-if (!time) throw new Error("GNU time is not installed: Debian's package is called time");
+const report = folder.path("time.txt");
 if (!findProgram("python3")) throw new Error("python3 is not installed: it makes the data");
 
 await python("make", "--db-mb", String(size.db), "--files", String(size.files), "--files-mb", String(size.filesMb));
@@ -56,7 +53,7 @@ const nothing = await step("nothing changed, again", {}, (tool) => run(tool, too
 const copied: number[] = [];
 const restore = await step("full restore", {}, async (tool) => {
   if (tool.name === "amber") {
-    copied.push((await timed(["cp", "-a", data, folder.path("copy")], folder.root, {})).seconds);
+    copied.push((await timed(["cp", "-a", data, folder.path("copy")], { cwd: folder.root, env: {}, report })).seconds);
   }
   const { argv, cwd } = tool.restore(folder.path(`restored-${tool.name}`));
   Deno.mkdirSync(cwd, { recursive: true });
@@ -208,20 +205,8 @@ function borg(): Tool | undefined {
 
 async function run(tool: Tool, argv: string[], cwd = folder.root): Promise<Measured> {
   const before = sizeOf(tool.repository);
-  const measured = await timed(argv, cwd, tool.env);
+  const measured = await timed(argv, { cwd, env: tool.env, report });
   return { ...measured, stored: sizeOf(tool.repository) - before };
-}
-
-async function timed(argv: string[], cwd: string, env: Record<string, string>): Promise<Measured> {
-  const report = folder.path("time.txt");
-  const { code, stdout, stderr } = await command(time!, ["-f", "%e %M", "-o", report, ...argv], {
-    cwd,
-    env,
-    timeoutMs: 600_000,
-  });
-  if (code !== 0) throw new Error(`${argv.join(" ")} ended with ${code}\n${stdout}\n${stderr}`);
-  const [seconds, kilobytes] = Deno.readTextFileSync(report).trim().split("\n").at(-1)!.split(" ").map(Number);
-  return { seconds: seconds!, stored: 0, peakMb: kilobytes! * 1024 / 1e6 };
 }
 
 async function python(verb: string, ...args: string[]): Promise<string> {
@@ -241,15 +226,4 @@ async function compare(restored: string): Promise<void> {
     (await command("python3", [script, "digest", of], { cwd: folder.root, timeoutMs: 600_000 })).stdout.trim();
   const [ours, theirs] = [await digest(join(restored, "all")), await digest(data)];
   if (ours !== theirs || !/^[0-9a-f]{64}$/.test(ours)) throw new Error(`What was restored differs: ${ours}, ${theirs}`);
-}
-
-function sizeOf(path: string): number {
-  try {
-    const info = Deno.lstatSync(path);
-    if (!info.isDirectory) return info.size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-  return [...Deno.readDirSync(path)].reduce((sum, { name }) => sum + sizeOf(join(path, name)), 0);
 }
