@@ -8,7 +8,6 @@ import { buildApp } from "./lib/commands/app.ts";
 import type { AmberContext, World } from "./lib/commands/context.ts";
 import { AmberError } from "./lib/errors.ts";
 import { carriedPath, readCarriedIndex } from "./lib/migrations/carried.ts";
-import { Reporter } from "./lib/output/reporter.ts";
 import { argumentSecrets, redactor } from "./lib/secrets.ts";
 import { version } from "./lib/version.ts";
 
@@ -38,6 +37,8 @@ export async function main(args: string[]): Promise<number> {
   };
   await run(app, args.length === 0 ? ["--help"] : args, context as never);
   if (mistake) {
+    // Loaded only now: what shows a version or a help needs no more than its text.
+    const { Reporter } = await import("./lib/output/reporter.ts");
     return new Reporter(world, { json, colour: world.isColoured, redact: redactor(secrets) }).error(mistake);
   }
   const status = Number(context.process.exitCode ?? 0);
