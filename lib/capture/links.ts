@@ -3,6 +3,9 @@ import { HeldFolder, isHeldFolder, isRefused, removeStale } from "./held_folder.
 
 const prefix = ".amber-";
 
+/** How often one file may be replaced at the very moment of linking it. */
+const attempts = 10;
+
 /** Whether a name in the data folder is that of a link folder: never part of a snapshot, never restored or wiped as data. */
 export function isLinkFolder(name: string): boolean {
   return isHeldFolder(name, prefix);
@@ -40,14 +43,20 @@ export class LinkFolder implements Disposable {
    */
   add(file: string): number | undefined {
     const link = this.#count++;
-    try {
-      Deno.linkSync(file, this.pathOf(link));
-      return link;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound && !this.folder.isThere()) throw vanishedLink(file);
-      if (error instanceof Deno.errors.NotFound) throw error;
-      if (isRefused(error)) return undefined;
-      throw error;
+    for (let attempt = 1;; attempt++) {
+      try {
+        Deno.linkSync(file, this.pathOf(link));
+        return link;
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) {
+          if (!this.folder.isThere()) throw vanishedLink(file);
+          // What is replaced at that very moment cannot be linked, as if it were gone: but its path always leads to a file.
+          if (attempt < attempts && isThere(file)) continue;
+          throw error;
+        }
+        if (isRefused(error)) return undefined;
+        throw error;
+      }
     }
   }
 
@@ -78,4 +87,13 @@ export function vanishedLink(path: string): AmberError {
     where: path,
     hint: "Does something clean up .amber-… folders in data/? Keep it away from them, and take the snapshot again.",
   });
+}
+
+function isThere(file: string): boolean {
+  try {
+    Deno.lstatSync(file);
+    return true;
+  } catch {
+    return false;
+  }
 }

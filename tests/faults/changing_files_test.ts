@@ -229,7 +229,10 @@ testWith(
       const store = new DirectoryStore(app.repository);
       try {
         for (let round = 0; round < (isLong ? 100 : 8); round++) {
-          const contents = await contentsOf(store, (await takeSnapshot(app)).snapshot);
+          const { snapshot, remarks } = await takeSnapshot(app);
+          const contents = await contentsOf(store, snapshot);
+          const missing = Array.from({ length: count }, (_, i) => `f/${i}`).filter((path) => !contents.has(path));
+          assert.deepEqual(missing, [], `round ${round}, remarks: ${JSON.stringify(remarks)}`);
           assert.equal([...contents.keys()].filter((path) => path.startsWith("f/")).length, count);
         }
       } finally {
